@@ -1,0 +1,1 @@
+"""Online drift and anomaly detectors: pure algorithms that know neither Kafka nor ClickHouse nor Faust."""

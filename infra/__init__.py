@@ -1,0 +1,1 @@
+"""Addresses, topics, tables, and the services that run beside Loopwatch."""

@@ -1,0 +1,72 @@
+"""Names and values of the Kafka record headers that Loopwatch reads and writes."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+FORWARDED = "loopwatch-forwarded"
+"""On an event that a worker moved to the partition its id belongs to: where it came from, ``<partition>:<offset>``."""
+
+WATERMARK = "loopwatch-watermark"
+"""On a record with an empty value: everything up to this instant (RFC 3339) has been sent on this partition."""
+
+REPLAY = "loopwatch-replay"
+"""``1`` on records of a history being replayed: its watermark does not follow the wall clock."""
+
+REPLAY_VALUE = b"1"
+
+
+class Origin(NamedTuple):
+    """Where a forwarded event was first read."""
+
+    partition: int
+    offset: int
+
+
+def encode_origin(partition: int, offset: int) -> bytes:
+    """The value of `FORWARDED`.
+
+    >>> encode_origin(3, 1045)
+    b'3:1045'
+    """
+    return b"%d:%d" % (partition, offset)
+
+
+def decode_origin(value: bytes | None) -> Origin | None:
+    """What `FORWARDED` says; None for anything that `encode_origin` doesn't write.
+
+    >>> decode_origin(b"3:1045")
+    Origin(partition=3, offset=1045)
+    >>> decode_origin(b"3:-1"), decode_origin(None)
+    (None, None)
+    """
+    partition, _, offset = (value or b"")[:40].partition(b":")
+    # bytes.isdigit knows ASCII digits only, unlike str.isdigit.
+    if not (partition.isdigit() and offset.isdigit()):
+        return None
+    return Origin(int(partition), int(offset))
+
+
+def encode_watermark(instant: datetime) -> bytes:
+    """The value of `WATERMARK`. `instant` is aware; it is written in UTC, to the microsecond.
+
+    >>> encode_watermark(datetime(2024, 7, 15, 12, tzinfo=UTC))
+    b'2024-07-15T12:00:00+00:00'
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"a watermark needs a time zone: {instant.isoformat()}")
+    return instant.astimezone(UTC).isoformat().encode()
+
+
+def decode_watermark(value: bytes | None) -> datetime | None:
+    """What `WATERMARK` says, in UTC; None for what is no instant with an offset.
+
+    >>> decode_watermark(b"2024-07-15T14:00:00+02:00")
+    datetime.datetime(2024, 7, 15, 12, 0, tzinfo=datetime.timezone.utc)
+    >>> decode_watermark(b"noon") is None
+    True
+    """
+    try:
+        instant = datetime.fromisoformat((value or b"")[:64].decode())
+        return None if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

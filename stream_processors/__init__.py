@@ -1,0 +1,1 @@
+"""Faust workers that close the feedback loop: decode, join, and write."""

@@ -1,0 +1,1 @@
+"""Micro-batches inside Faust: whole fetched batches as events, with exact commits."""

@@ -1,0 +1,1 @@
+"""Where joined batches go: ClickHouse columns, the feedback topic, dead letters."""
