@@ -6,12 +6,13 @@ what it took before an exception, so a bad record costs one exception and the ba
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from .errors import InvalidEvent, RejectReason
-from .events import Action, Prediction
+from .events import MAX_NAME_LENGTH, Action, Prediction
 
 DEFAULT_MAX_EVENT_BYTES = 1 << 20
 MAX_DETAIL_LENGTH = 300
@@ -20,6 +21,12 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 # Confluent's schema-registry framing: a zero byte, then the schema's id in four.
 _MAGIC = 0
 _FRAME_BYTES = 5
+
+# Fields whose keys are names that services choose.
+_MAPS: dict[type, tuple[str, ...]] = {
+    Prediction: ("features", "segments", "variants", "scores"),
+    Action: ("attributes",),
+}
 
 E = TypeVar("E", Prediction, Action)
 
@@ -83,7 +90,9 @@ class EventDecoder(Generic[E]):
                 if why is not None:
                     rejected.append(Rejected(len(events), *why))
                 events.append(event)
-        _reject_odd_times(events, rejected)
+        if events:
+            _reject_odd_times(events, rejected)
+            _reject_odd_names(events, _MAPS[self.event_type], rejected)
         return DecodedBatch(events, rejected)
 
     def _without_too_large(self, values: Sequence[bytes | None]) -> Sequence[bytes | None]:
@@ -148,6 +157,8 @@ def _framing_detail(value: bytes) -> str:
 def _without_nulls(value: bytes) -> bytes:
     """The event with null fields left out: serializers of many languages write null for an absent text."""
     document = msgspec.json.decode(value)
+    if not isinstance(document, dict):
+        return value
     kept = {name: field for name, field in document.items() if field is not None}
     generation = kept.get("generation")
     if isinstance(generation, dict):
@@ -181,4 +192,21 @@ def _reject_odd_times(events: list[E | None], rejected: list[Rejected]) -> None:
         events[index] = None
         side = "before 1971" if event.ts < EARLIEST else "after 2199"
         rejected.append(Rejected(index, RejectReason.TIMESTAMP_RANGE, f"Expected `ts` in 1971–2199, got one {side}"))
+    rejected.sort()
+
+
+def _reject_odd_names(events: list[E | None], fields: tuple[str, ...], rejected: list[Rejected]) -> None:
+    # The names of a batch are few and mostly the same objects: one union in C, then a look at each distinct one.
+    present = [event for event in events if event is not None] if rejected else events
+    for field in fields:
+        names = set[str]().union(*filter(None, map(attrgetter(field), present)))
+        if all(0 < len(name) <= MAX_NAME_LENGTH for name in names):
+            continue
+        for index, event in enumerate(events):
+            if event is None or all(0 < len(name) <= MAX_NAME_LENGTH for name in getattr(event, field) or ()):
+                continue
+            events[index] = None
+            detail = f"Expected names of 1 to {MAX_NAME_LENGTH} characters - at `key` in `$.{field}`"
+            rejected.append(Rejected(index, RejectReason.SCHEMA, detail))
+        present = [event for event in events if event is not None]
     rejected.sort()

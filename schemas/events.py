@@ -12,7 +12,9 @@ from msgspec import Meta, Struct
 MAX_ID_LENGTH = 128
 MAX_NAME_LENGTH = 256
 MAX_FEATURES = 1000
+MAX_SCORES = 1000
 MAX_SEGMENTS = 20
+MAX_VARIANTS = 100
 MAX_RETRIEVED = 1000
 MAX_EMBEDDING = 16_384
 MAX_TEXT_LENGTH = 1_000_000
@@ -21,11 +23,24 @@ Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Label = Annotated[str, Meta(max_length=1024)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
-Instant = Annotated[datetime, Meta(tz=True)]
+# The pattern is for readers of the JSON Schema: many validators don't check formats.
+Instant = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        extra_json_schema={
+            "pattern": r"^(19[7-9][0-9]|2[01][0-9]{2}|2200)-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}"
+            r"([.][0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+        },
+    ),
+]
 # Beyond 64 bits no column or float holds the exact number: such an identifier belongs in a string.
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Score = Annotated[float, Meta(ge=0, le=1)]
+# Names of a map are bounded in the JSON Schema and by the decoder's look over a whole batch (`decode.py`), not in the
+# type of the key: msgspec shares equal keys among events only where they are plain `str`, 500 bytes an event less.
+_NAMES = {"propertyNames": {"minLength": 1, "maxLength": MAX_NAME_LENGTH}}
 # One `float` and no `int`: a feature that is 3 in one event and 3.5 in the next is one number, and decodes faster.
 FeatureValue = float | str | bool | None
 Scalar = Integer | float | str | bool | None
@@ -82,19 +97,19 @@ class Prediction(Struct, gc=False, omit_defaults=True):
         Score | None, Meta(description="Probability or confidence, 0–1, of the positive (or the predicted) class.")
     ] = None
     scores: Annotated[
-        Annotated[dict[Name, float], Meta(max_length=1000)] | None,
+        Annotated[dict[str, float], Meta(max_length=MAX_SCORES, extra_json_schema=_NAMES)] | None,
         Meta(description="Probability of each class."),
     ] = None
     features: Annotated[
-        Annotated[dict[Name, FeatureValue], Meta(max_length=MAX_FEATURES)] | None,
+        Annotated[dict[str, FeatureValue], Meta(max_length=MAX_FEATURES, extra_json_schema=_NAMES)] | None,
         Meta(description="What the model saw: numbers, categories, booleans, nulls; at most 1,000."),
     ] = None
     segments: Annotated[
-        Annotated[dict[Name, Label], Meta(max_length=MAX_SEGMENTS)] | None,
+        Annotated[dict[str, Label], Meta(max_length=MAX_SEGMENTS, extra_json_schema=_NAMES)] | None,
         Meta(description="Slices to watch one by one, such as `country`; at most 20."),
     ] = None
     variants: Annotated[
-        Annotated[dict[Name, Label], Meta(max_length=100)] | None,
+        Annotated[dict[str, Label], Meta(max_length=MAX_VARIANTS, extra_json_schema=_NAMES)] | None,
         Meta(description="Arm assigned by each experiment."),
     ] = None
     latency_ms: Annotated[float | None, Meta(description="How long the prediction took, in milliseconds.")] = None
@@ -115,6 +130,6 @@ class Action(Struct, gc=False, omit_defaults=True):
         "user"
     )
     attributes: Annotated[
-        Annotated[dict[Name, FeatureValue], Meta(max_length=MAX_FEATURES)] | None,
+        Annotated[dict[str, FeatureValue], Meta(max_length=MAX_FEATURES, extra_json_schema=_NAMES)] | None,
         Meta(description="Anything else worth keeping."),
     ] = None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 FORWARDED = "loopwatch-forwarded"
-"""On an event that a worker moved to the partition its id belongs to: where it came from, ``<partition>:<offset>``."""
+"""On an event that a worker moved to the partition its id belongs to: where it came from, ``<topic id>:<partition>:<offset>``."""
 
 WATERMARK = "loopwatch-watermark"
 """On a record with an empty value: everything up to this instant (RFC 3339) has been sent on this partition."""
@@ -22,28 +22,29 @@ class Origin(NamedTuple):
     offset: int
 
 
-def encode_origin(partition: int, offset: int) -> bytes:
-    """The value of `FORWARDED`.
+def encode_origin(topic_id: str, partition: int, offset: int) -> bytes:
+    """The value of `FORWARDED`. `topic_id` names the present life of the topic.
 
-    >>> encode_origin(3, 1045)
-    b'3:1045'
+    >>> encode_origin("AaH8", 3, 1045)
+    b'AaH8:3:1045'
     """
-    return b"%d:%d" % (partition, offset)
+    return f"{topic_id}:{partition}:{offset}".encode()
 
 
-def decode_origin(value: bytes | None) -> Origin | None:
-    """What `FORWARDED` says; None for anything that `encode_origin` doesn't write.
+def decode_origin(value: bytes | None, topic_id: str) -> Origin | None:
+    """What `FORWARDED` says; None for what `encode_origin` doesn't write, or of another topic (a mirrored record).
 
-    >>> decode_origin(b"3:1045")
+    >>> decode_origin(b"AaH8:3:1045", "AaH8")
     Origin(partition=3, offset=1045)
-    >>> decode_origin(b"3:-1"), decode_origin(None)
-    (None, None)
+    >>> decode_origin(b"AaH8:3:-1", "AaH8"), decode_origin(b"AaH8:3:1", "Bx"), decode_origin(None, "AaH8")
+    (None, None, None)
     """
-    partition, _, offset = (value or b"")[:40].partition(b":")
+    life, _, place = (value or b"")[:200].rpartition(b":")[0].rpartition(b":")
+    offset = (value or b"")[:200].rpartition(b":")[2]
     # bytes.isdigit knows ASCII digits only, unlike str.isdigit.
-    if not (partition.isdigit() and offset.isdigit()):
+    if life != topic_id.encode() or not (place.isdigit() and offset.isdigit()):
         return None
-    return Origin(int(partition), int(offset))
+    return Origin(int(place), int(offset))
 
 
 def encode_watermark(instant: datetime) -> bytes:

@@ -48,7 +48,7 @@ def number_text(number: float) -> str:
     """
     if isinstance(number, int):
         return str(number)
-    if number == int(number) and abs(number) < 1e23:
+    if number.is_integer() and abs(number) < 1e23:
         return str(int(number))
     return repr(number)
 
@@ -127,11 +127,15 @@ def _number(rule: LabelRule, value: ActionValue) -> float | None:
     return label_of(rule, value).value
 
 
+def _by_magnitude(number: float) -> tuple[float, float]:
+    return (abs(number), number)
+
+
 def _exact_sum(numbers: list[float]) -> float:
     """Correctly rounded, so that no order shows in the last bit. Beyond the largest float: that float."""
     try:
-        # Sorted: whether fsum overflows on the way depends on the order.
-        return math.fsum(sorted(numbers, key=abs)) + 0.0
+        # Whether fsum overflows on the way depends on the order: always the same one. + 0.0 makes -0.0 plain 0.0.
+        return math.fsum(sorted(numbers, key=_by_magnitude)) + 0.0
     except OverflowError:
         scaled = math.fsum(number / 2**64 for number in sorted(numbers))
         if abs(scaled) < 2.0**959:

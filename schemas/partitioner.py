@@ -21,7 +21,7 @@ def murmur2(key: bytes) -> int:
     """Kafka's 32-bit murmur2 of `key`, unsigned.
 
     >>> hex(murmur2(b"foobar"))
-    '0xd036b76d'
+    '0xd0e47bbe'
     """
     words = len(key) // 4
     h = _SEED ^ len(key)
@@ -36,10 +36,10 @@ def murmur2(key: bytes) -> int:
 
 
 def partition_of(key: str | bytes, partitions: int) -> int:
-    """The partition of one key. For batches use `partitions_of`, some fifty times quicker a key.
+    """The partition of one key. For batches use `partitions_of`, some thirty times quicker a key.
 
-    >>> partition_of("0190b5f0-1234-7abc-8def-0123456789ab", 4)
-    0
+    >>> partition_of("0190b5f0-1234-7abc-8def-0123456789ab", 64)
+    20
     """
     return (murmur2(key.encode() if isinstance(key, str) else key) & _POSITIVE) % partitions
 
@@ -47,8 +47,8 @@ def partition_of(key: str | bytes, partitions: int) -> int:
 def partitions_of(keys: Sequence[str] | Sequence[bytes], partitions: int) -> npt.NDArray[np.int32]:
     """The partition of every key, in order; keys are all text or all bytes, of any lengths.
 
-    >>> partitions_of(["a", "b", "0190b5f0-1234-7abc-8def-0123456789ab"], 4).tolist()
-    [2, 3, 0]
+    >>> partitions_of(["a", "key-17", "0190b5f0-1234-7abc-8def-0123456789ab"], 64).tolist()
+    [60, 52, 20]
     """
     count = len(keys)
     if not count:

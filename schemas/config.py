@@ -1,0 +1,213 @@
+"""``loopwatch.yaml`` to a `LoopwatchConfig`. Every mistake is found in one go, with its path and what to write."""
+
+from datetime import timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from .durations import HOW_TO_WRITE, format_duration, parse_duration
+from .errors import ConfigError
+from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS
+from .outcomes import (
+    DEFAULT_OUTCOME,
+    Defaults,
+    Kind,
+    LoopwatchConfig,
+    ModelConfig,
+    Outcome,
+)
+from .yaml_document import read_yaml
+
+LONGEST_WINDOW = timedelta(days=400)
+LONGEST_RETENTION = timedelta(days=3660)
+MAX_OUTCOMES = 50
+MAX_ACTIONS = 200
+
+S = TypeVar("S", bound=StrEnum)
+
+
+def load_config(path: str | Path | None) -> LoopwatchConfig:
+    """Read the configuration; None, and an empty file, mean that every model gets the default outcome.
+
+    Raises:
+        ConfigError: with all the mistakes of the file.
+    """
+    if path is None:
+        return LoopwatchConfig()
+    return parse_config(read_yaml(Path(path)), source=Path(path).name)
+
+
+def parse_config(document: object, source: str = "loopwatch.yaml") -> LoopwatchConfig:
+    """The configuration that a parsed document means.
+
+    Raises:
+        ConfigError: with all the mistakes of the document; `source` is the name it is given there.
+
+    >>> parse_config({"models": {"ctr": {"outcomes": {"click": {"widow": "30m"}}}}})
+    Traceback (most recent call last):
+    loopwatch.schemas.errors.ConfigError: loopwatch.yaml: models.ctr.outcomes.click.widow: unknown key; did you mean \
+'window'? (allowed: actions, window, on_timeout, label, combine)
+    """
+    reader = _Reader()
+    config = reader.config(document)
+    if reader.problems:
+        (path, message), *others = reader.problems
+        raise ConfigError(path, message, others, source)
+    return config
+
+
+class _Reader:
+    """Walks the document. A mistake is noted in `problems` and read as its default, so that the walk goes on."""
+
+    def __init__(self) -> None:
+        self.problems: list[tuple[str, str]] = []
+
+    def config(self, document: object) -> LoopwatchConfig:
+        members = self._object("", document, ("models", "defaults"))
+        defaults = self._defaults("defaults", members.get("defaults"))
+        models: dict[str, ModelConfig] = {}
+        for name, entry in self._named("models", members.get("models"), MAX_ID_LENGTH).items():
+            models[name] = self._model(_join("models", name), name, entry, defaults)
+        return LoopwatchConfig(models, defaults)
+
+    def _defaults(self, path: str, value: object) -> Defaults:
+        members = self._object(path, value, ("disorder", "orphan_grace", "retention"))
+        usual = Defaults()
+        hour, zero = timedelta(hours=1), timedelta()
+        return Defaults(
+            disorder=self._duration(path, members, "disorder", usual.disorder, zero, hour),
+            orphan_grace=self._duration(path, members, "orphan_grace", usual.orphan_grace, zero, LONGEST_WINDOW),
+            retention=self._duration(path, members, "retention", usual.retention, zero, LONGEST_RETENTION),
+        )
+
+    def _model(self, path: str, name: str, value: object, defaults: Defaults) -> ModelConfig:
+        members = self._object(path, value, ("kind", "outcomes", "segments", "retention"))
+        outcomes_path = _join(path, "outcomes")
+        named = self._named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
+        if len(named) > MAX_OUTCOMES:
+            self._wrong(outcomes_path, f"{len(named)} outcomes, at most {MAX_OUTCOMES} fit a model")
+        outcomes = tuple(self._outcome(_join(outcomes_path, key), key, entry) for key, entry in named.items())
+        kind = None if members.get("kind") is None else self._choice(path, members, "kind", Kind.CLASSIFICATION)
+        return ModelConfig(
+            name,
+            kind,
+            outcomes or (DEFAULT_OUTCOME,),
+            self._texts(path, members, "segments", MAX_SEGMENTS),
+            self._duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
+        )
+
+    def _outcome(self, path: str, name: str, value: object) -> Outcome:
+        members = self._object(path, value, ("actions", "window", "on_timeout", "label", "combine"))
+        return Outcome(
+            name,
+            self._texts(path, members, "actions", MAX_ACTIONS),
+            self._duration(path, members, "window", DEFAULT_OUTCOME.window, timedelta(milliseconds=1), LONGEST_WINDOW),
+            self._choice(path, members, "on_timeout", DEFAULT_OUTCOME.on_timeout),
+            self._choice(path, members, "label", DEFAULT_OUTCOME.label),
+            self._choice(path, members, "combine", DEFAULT_OUTCOME.combine),
+        )
+
+    def _wrong(self, path: str, message: str) -> None:
+        self.problems.append((path, message))
+
+    def _named(self, path: str, value: object, longest: int) -> dict[str, object]:
+        """An object whose keys are names that people choose."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._wrong(path, f"{_shown(value)} is no mapping of names to settings")
+            return {}
+        named: dict[str, object] = {}
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                self._wrong(_join(path, key), f"a name must be text: write {str(key)[:40]!r} in quotes")
+            elif not self._is_name(key, longest):
+                self._wrong(_join(path, key[:40]), f"a name has 1 to {longest} printable characters")
+            else:
+                named[key] = entry
+        return named
+
+    def _object(self, path: str, value: object, allowed: tuple[str, ...]) -> dict[str, object]:
+        """An object with keys that we choose."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._wrong(path, f"{_shown(value)} is no mapping (allowed keys: {', '.join(allowed)})")
+            return {}
+        for key in value:
+            if key not in allowed:
+                hint = _did_you_mean(key, allowed)
+                self._wrong(_join(path, key), f"unknown key{hint} (allowed: {', '.join(allowed)})")
+        return {key: value[key] for key in allowed if key in value}
+
+    def _texts(self, parent: str, members: dict[str, object], key: str, most: int) -> tuple[str, ...]:
+        value, path = members.get(key), _join(parent, key)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self._wrong(path, f"{_shown(value)} is no list: write [{_plain(value)}]")
+            return ()
+        for position, item in enumerate(value):
+            if not isinstance(item, str):
+                self._wrong(f"{path}[{position}]", f"{_shown(item)} is no text: write it in quotes")
+            elif not self._is_name(item, MAX_NAME_LENGTH):
+                self._wrong(f"{path}[{position}]", f"a name has 1 to {MAX_NAME_LENGTH} printable characters")
+            elif item in value[:position]:
+                self._wrong(f"{path}[{position}]", f"{_shown(item)} is there twice")
+        if len(value) > most:
+            self._wrong(path, f"{len(value)} entries, at most {most} are taken")
+        return tuple(item for item in value if isinstance(item, str))
+
+    def _choice(self, parent: str, members: dict[str, object], key: str, usual: S) -> S:
+        value = members.get(key)
+        if value is None:
+            return usual
+        allowed = [member.value for member in type(usual)]
+        if isinstance(value, str) and value in allowed:
+            return type(usual)(value)
+        hint = _did_you_mean(value, allowed)
+        self._wrong(_join(parent, key), f"{_shown(value)} is not allowed{hint} (allowed: {', '.join(allowed)})")
+        return usual
+
+    def _duration(
+        self, parent: str, members: dict[str, object], key: str, usual: timedelta, least: timedelta, most: timedelta
+    ) -> timedelta:
+        value, path = members.get(key), _join(parent, key)
+        if value is None:
+            return usual
+        if not isinstance(value, str):
+            self._wrong(path, f"{_shown(value)} has no unit: {HOW_TO_WRITE}")
+            return usual
+        try:
+            duration = parse_duration(value)
+        except ValueError as exc:
+            self._wrong(path, str(exc))
+            return usual
+        if least <= duration <= most:
+            return duration
+        bounds = f"allowed: {'more than 0' if least else '0s'} to {format_duration(most)}"
+        self._wrong(path, f"{_shown(value)} is out of bounds ({bounds})")
+        return usual
+
+    @staticmethod
+    def _is_name(text: str, longest: int) -> bool:
+        return 0 < len(text) <= longest and text.isprintable()
+
+
+def _join(parent: str, key: object) -> str:
+    return f"{parent}.{str(key)[:80]}" if parent else str(key)[:80]
+
+
+def _plain(value: object) -> str:
+    return str(value)[:40]
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _did_you_mean(value: object, allowed: tuple[str, ...] | list[str]) -> str:
+    close = get_close_matches(str(value)[:80].lower().replace("-", "_"), allowed, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

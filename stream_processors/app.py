@@ -1,0 +1,193 @@
+"""The composition root of a worker: wires Faust, the join, ClickHouse and Kafka together, and runs them to an end."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from ..infra.clickhouse import ClickHouse
+from ..infra.kafka_admin import TopicInfo, apply_topics, input_topics
+from ..infra.logs import logger
+from ..infra.metrics import MetricsServer
+from ..infra.settings import Settings
+from ..infra.tables import apply_tables
+from ..schemas.config import load_config
+from ..schemas.errors import FencedError, LoopwatchError, PoisonLimitExceeded, ServiceUnavailable
+from ..schemas.outcomes import DEFAULT_OUTCOME, LoopwatchConfig
+from .engine.assignor import CoPartitionedAssignor
+from .engine.scheduler import BatchScheduler
+from .engine.schema import BatchSchema
+from .engine.transport import BatchConsumer, consumer_with, transport_with
+from .join.rules import Rules, micros
+from .lookups import Lookups
+from .recovery import Recovery
+from .sink.fence import Fence
+from .sink.inserts import Inserter
+from .sink.publisher import Publisher
+from .sink.writer import FlushWriter
+from .worker import JoinWorker
+
+log = logger(__name__)
+
+# For whoever starts workers: see sysexits.h.
+EXIT_POISON = 65
+EXIT_UNAVAILABLE = 69
+EXIT_FENCED = 75
+EXIT_SOFTWARE = 70
+
+_TICKS_A_LINGER = 4
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until SIGTERM or SIGINT; returns the exit status. Fatal errors end the process at once.
+
+    Raises:
+        LoopwatchError: it could not start: a setting, the configuration, or a service at its address.
+    """
+    config = load_config(Path(settings.config) if settings.config else None)
+    clickhouse = ClickHouse(settings)
+    apply_tables(clickhouse, settings)
+    apply_topics(settings)
+    topics = input_topics(settings)
+    worker, stop_inserts = build_worker(settings, config, clickhouse, topics, _die)
+    server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
+    server.start()
+    log.info("worker starting", owner=_owner(settings), metrics_port=server.port, partitions=topics[0].partitions)
+    try:
+        asyncio.run(_run(settings, worker, topics))
+    finally:
+        stop_inserts.set()
+        server.stop()
+        clickhouse.close()
+    return 0
+
+
+def build_worker(
+    settings: Settings,
+    config: LoopwatchConfig,
+    clickhouse: ClickHouse,
+    topics: tuple[TopicInfo, TopicInfo],
+    on_fatal: Callable[[BaseException], None],
+) -> tuple[JoinWorker, threading.Event]:
+    """A worker on these services, and the event that makes its inserts give up."""
+    owner = _owner(settings)
+    rules = Rules(config)
+    stop_inserts = threading.Event()
+    fence = Fence(clickhouse, settings.consumer_group, owner)
+    inserter = Inserter(clickhouse, fence, give_up_after_s=settings.stuck_after_s, stop=stop_inserts)
+    publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
+    worker = JoinWorker(
+        settings,
+        rules,
+        topics,
+        recovery=Recovery(clickhouse, topics, _longest_window_us(config)),
+        lookups=Lookups(clickhouse),
+        fence=fence,
+        writer=FlushWriter(inserter, publisher, topics, owner),
+        on_fatal=on_fatal,
+    )
+    return worker, stop_inserts
+
+
+def build_app(settings: Settings, worker: JoinWorker) -> faust.App:
+    """The Faust app: one agent that reads both input topics in batches."""
+    topics = settings.topics
+    transport = transport_with(consumer_with(worker.start_positions))
+
+    class App(faust.App):
+        def _new_transport(self) -> Any:
+            return transport(self.conf.broker_consumer, self)
+
+    app = App(
+        settings.consumer_group,
+        broker=[f"aiokafka://{server.strip()}" for server in settings.kafka_bootstrap.split(",")],
+        ConsumerScheduler=BatchScheduler.for_topics(frozenset(topics.inputs)),
+        PartitionAssignor=CoPartitionedAssignor,
+        broker_max_poll_records=settings.fetch_max_records,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_rebalance_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 5,
+        broker_commit_interval=1.0,
+        consumer_max_fetch_size=4 << 20,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=settings.stream_buffer_batches,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        stream_processing_timeout=3600.0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        datadir=tempfile.gettempdir(),
+    )
+    source = app.topic(*topics.inputs, schema=BatchSchema(), internal=False)
+
+    @app.agent(source, concurrency=1, name="join")
+    async def join(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await worker.on_batch(event)
+
+    async def on_revoked(app: Any, revoked: Any, *_: Any, **__: Any) -> None:
+        await worker.release(revoked)
+
+    app.on_partitions_revoked.connect(on_revoked)  # pyright: ignore[reportArgumentType]
+    return app
+
+
+async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, TopicInfo]) -> None:
+    app = build_app(settings, worker)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    try:
+        while not stop.is_set():
+            consumer = app.consumer
+            if isinstance(consumer, BatchConsumer) and not app.rebalancing:
+                await worker.tick(consumer)
+            if app.crashed:
+                _die(app.crash_reason or RuntimeError("Faust crashed"))
+            try:
+                await asyncio.wait_for(stop.wait(), settings.flush_linger_s / _TICKS_A_LINGER)
+            except TimeoutError:
+                continue
+        log.info("worker stopping")
+        await worker.drain()
+        await app.consumer.commit()
+    finally:
+        await app.stop()
+        worker.close()
+    log.info("worker stopped")
+
+
+def _die(exc: BaseException) -> None:
+    """End the process now. What was not stored is read again: state in memory is only a cache."""
+    if isinstance(exc, LoopwatchError):
+        log.error("worker stops", error=str(exc), kind=type(exc).__name__)
+        print(f"loopwatch worker: {exc}", file=sys.stderr, flush=True)
+    else:
+        log.exception("worker stops on an unexpected error", exc)
+    codes = {PoisonLimitExceeded: EXIT_POISON, FencedError: EXIT_FENCED, ServiceUnavailable: EXIT_UNAVAILABLE}
+    sys.stderr.flush()
+    os._exit(codes.get(type(exc), EXIT_SOFTWARE))
+
+
+def _owner(settings: Settings) -> str:
+    return f"{settings.worker_id or socket.gethostname()}:{os.getpid()}:{_PROCESS}"
+
+
+def _longest_window_us(config: LoopwatchConfig) -> int:
+    windows = [model.longest_window for model in config.models.values()]
+    return micros(max([*windows, DEFAULT_OUTCOME.window]))
+
+
+_PROCESS = uuid.uuid4().hex[:12]

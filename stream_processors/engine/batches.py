@@ -1,0 +1,61 @@
+"""One fetched stretch of a topic partition, carried through Faust as a single event."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+
+class RecordBatch(msgspec.Struct, eq=False, weakref=True):
+    """Raw records of one topic partition, in offset order, and whether they are done with.
+
+    Faust's consumer reads the attributes of a single record from it: those of the last one, so that its offset is the
+    last of the stretch. `done` is set by the processor alone, after what the records caused is stored.
+    """
+
+    tp: TP
+    records: Sequence[Any]
+    done: bool = False
+
+    # What Faust's `_to_message` reads of a record.
+    key: None = None
+    headers: tuple[()] = ()
+    checksum: None = None
+    serialized_key_size: int = 0
+    serialized_value_size: int = 0
+
+    @property
+    def first_offset(self) -> int:
+        """Offset of the first record."""
+        return self.records[0].offset
+
+    @property
+    def offset(self) -> int:
+        """Offset of the last record."""
+        return self.records[-1].offset
+
+    @property
+    def topic(self) -> str:
+        """Topic of the records."""
+        return self.tp.topic
+
+    @property
+    def partition(self) -> int:
+        """Partition of the records."""
+        return self.tp.partition
+
+    @property
+    def timestamp(self) -> int | None:
+        """Broker timestamp of the last record, ms since 1970."""
+        return self.records[-1].timestamp
+
+    @property
+    def timestamp_type(self) -> int:
+        """What that timestamp means to Kafka."""
+        return self.records[-1].timestamp_type
+
+    @property
+    def value(self) -> "RecordBatch":
+        """The value of the Faust event is the batch itself."""
+        return self

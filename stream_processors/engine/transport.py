@@ -1,0 +1,105 @@
+"""Faust's aiokafka transport with a consumer that commits batches exactly and starts where ClickHouse says."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, ClassVar, cast
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.transports import ConsumerT
+
+from .batches import RecordBatch
+from .offsets import CommitWatermark
+
+# The broker answers a fetch at least every half second.
+_FRESH_MS = 5000.0
+
+StartPositions = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+
+
+class BatchConsumer(driver.Consumer):
+    """Replaces Faust's offset tracking for partitions that are read in batches."""
+
+    start_positions: ClassVar[Any] = None
+
+    def __init__(self, transport: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
+        self.watermark = CommitWatermark()
+        note = self.watermark.fetched
+
+        # Faust inlines `track_message` in its streams, so a batch is noted where it leaves the fetcher.
+        async def noting(message: Any) -> None:
+            if isinstance(message.value, RecordBatch):
+                note(message.value)
+            await callback(message)
+
+        super().__init__(transport, noting, *args, **kwargs)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Gaps inside and between batches need no bookkeeping: a batch is passed as a whole."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.watermark.position(tp)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self.watermark.partitions() if topics is None or tp in topics or tp.topic in topics)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget the batches of revoked partitions, then let Faust do its part."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self.watermark.forget(tp)
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Move the read position; batches fetched before don't count any more."""
+        self.watermark.forget(partition)
+        await super().seek(partition, offset)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Start at Kafka's committed offsets, but where ClickHouse knows better, there."""
+        positions = dict(await super().seek_to_committed())
+        if self.start_positions is None:
+            return positions
+        assigned = set(self.assignment())
+        for tp in assigned:
+            self.watermark.forget(tp)
+        for tp, offset in (await self.start_positions(assigned)).items():
+            await self._seek(tp, offset)
+            positions[tp] = offset
+        return positions
+
+    def caught_up(self, tp: TP, next_offset: int, now_ms: float) -> bool:
+        """Whether the broker said a moment ago that nothing is left to read from `next_offset` on.
+
+        An answer from before an outage says nothing about what waits in the broker since.
+        """
+        consumer = self._thread._ensure_consumer()
+        if tp not in self.assignment():
+            return False
+        highwater, asked_ms = consumer.highwater(tp), consumer.last_poll_timestamp(tp)
+        return (
+            highwater is not None
+            and asked_ms is not None
+            and next_offset >= highwater
+            and now_ms - asked_ms < _FRESH_MS
+        )
+
+    def lag(self, tp: TP, stored: int) -> int:
+        """Records that are in Kafka, as far as the broker has said, from offset `stored` on."""
+        if tp not in self.assignment():
+            return 0
+        return max(0, (self._thread._ensure_consumer().highwater(tp) or 0) - stored)
+
+
+class BatchTransport(driver.Transport):
+    """Faust transport for batch topics; set its class as the app's transport."""
+
+    Consumer: ClassVar[type[ConsumerT]] = cast("type[ConsumerT]", BatchConsumer)
+
+
+def consumer_with(start_positions: StartPositions) -> type[BatchConsumer]:
+    """A consumer class that asks for its start positions at every assignment."""
+    return type("PositionedConsumer", (BatchConsumer,), {"start_positions": staticmethod(start_positions)})
+
+
+def transport_with(consumer: type[BatchConsumer]) -> type[BatchTransport]:
+    """A transport class for that consumer."""
+    return type("PositionedTransport", (BatchTransport,), {"Consumer": consumer})

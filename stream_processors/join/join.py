@@ -1,0 +1,321 @@
+"""The join of one partition: predictions and actions in, outcomes out. Pure: no Kafka, no ClickHouse, no clock.
+
+The caller works in this order. Before a batch it asks `unknown_to_memory` which ids may be in ClickHouse only, and
+looks those up. It then feeds the batch (`predictions` or `actions`) with what it found. Before a flush it calls
+`settle`, which emits the outcomes that changed, moves the watermark and handles timeouts. When the flush is stored it
+says so (`stored`), and only then may entries leave memory. What is in memory or in ClickHouse is everything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from ...schemas.events import Action, Prediction
+from ...schemas.feedback import FeedbackStatus
+from ...schemas.labels import CountingAction, combine, timeout_label
+from ...schemas.ledger import ActionClass, IgnoreReason, PredictionClass
+from .hot_state import HotState
+from .interning import Interner
+from .known_ids import KnownIds
+from .output import HOUR_US, AcceptedPrediction, ClassifiedAction, Count, OutcomeRow, Output, SettledAction
+from .rules import OutcomeRule, Rules
+from .state import Acted, Entry, HeldActions, Stored
+from .sweeps import Sweeps
+from .timers import Timers
+from .watermark import Watermark
+
+_SOMETHING_STORED = Stored()
+
+
+class PartitionJoin:
+    """Joins one partition pair. Not thread-safe; offsets are those of the partition the events belong to."""
+
+    def __init__(
+        self,
+        partition: int,
+        rules: Rules,
+        *,
+        hot_bytes: int = 1 << 30,
+        held_limit: int = 500_000,
+        known_limit: int = 50_000_000,
+    ) -> None:
+        self.partition = partition
+        self.rules = rules
+        self.watermark = Watermark(rules.disorder_us)
+        self.hot = HotState(hot_bytes)
+        self.held: dict[str, HeldActions] = {}
+        self.held_limit = held_limit
+        self.n_held = 0
+        self.known = KnownIds(known_limit)
+        self.sweeps = Sweeps()
+        self.last_prediction_offset = 0
+        self._intern = Interner()
+        self._timers: dict[OutcomeRule, Timers[str]] = {}
+        self._held_timers: Timers[str] = Timers()
+        self._orphans: list[str] = []
+        self._changed: dict[str, int] = {}
+
+    def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
+        """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
+        hot, held = self.hot.entries, self.held
+        cold = {
+            prediction_id
+            for prediction_id in prediction_ids
+            if prediction_id not in hot and not ((waiting := held.get(prediction_id)) and waiting.complete)
+        }
+        asked = list(cold)
+        return [prediction_id for prediction_id, maybe in zip(asked, self.known.maybe(asked), strict=True) if maybe]
+
+    def predictions(
+        self, batch: Sequence[tuple[int, int, Prediction]], stored: Mapping[str, Stored], out: Output, flush: int
+    ) -> None:
+        """Take in predictions as (offset, event time in µs, event). `stored` is what was found of the unknown ids."""
+        hot, held, partition = self.hot.entries, self.held, self.partition
+        text, mapping, rules_of = self._intern.text, self._intern.map, self.rules.of
+        accepted: dict[tuple[str, int], int] = {}
+        fresh: list[str] = []
+        for offset, ts_us, event in batch:
+            prediction_id = event.prediction_id
+            found = stored.get(prediction_id)
+            if prediction_id in hot or (found is not None and found.prediction is not None):
+                out.counts[Count(False, partition, event.model, ts_us // HOUR_US, PredictionClass.DUPLICATE)] += 1
+                continue
+            rules = rules_of(event.model)
+            entry = hot[prediction_id] = Entry(
+                ts_us, rules, text(event.version), event.prediction, event.score, mapping(event.segments),
+                mapping(event.variants), offset, flush=flush,
+            )  # fmt: skip
+            fresh.append(prediction_id)
+            for rule in rules.outcomes:
+                self._timer(rule, prediction_id, ts_us)
+            if prediction_id in held or found is not None:
+                self._meet_earlier_actions(prediction_id, entry, found, out)
+            out.predictions.append(AcceptedPrediction(event, ts_us, partition, offset))
+            key = (rules.model, ts_us // HOUR_US)
+            accepted[key] = accepted.get(key, 0) + 1
+        self.known.add(fresh)
+        for (model, hour), n in accepted.items():
+            out.counts[Count(False, partition, model, hour, PredictionClass.ACCEPTED)] += n
+
+    def actions(
+        self, batch: Sequence[tuple[int, int, Action]], stored: Mapping[str, Stored], out: Output, flush: int
+    ) -> None:
+        """Take in actions as (offset, event time in µs, event). `stored` is what was found of the unknown ids."""
+        hot, partition = self.hot.entries, self.partition
+        for offset, ts_us, event in batch:
+            prediction_id = event.prediction_id
+            entry = hot.get(prediction_id)
+            found = stored.get(prediction_id)
+            if entry is None and found is not None and found.prediction is not None:
+                entry = self.load(prediction_id, found, flush)
+            acted = Acted(event.action_id, event.name, ts_us, event.value, offset)
+            if entry is None:
+                if self._hold(prediction_id, acted, found, flush):
+                    out.actions.append(ClassifiedAction(event, ts_us, "", ActionClass.HELD, None, partition, offset))
+                else:
+                    out.counts[Count(True, partition, "", ts_us // HOUR_US, ActionClass.DUPLICATE)] += 1
+                continue
+            model = entry.rules.model
+            if entry.acted is not None and acted.action_id in entry.acted:
+                out.counts[Count(True, partition, model, ts_us // HOUR_US, ActionClass.DUPLICATE)] += 1
+                continue
+            entry.flush = flush
+            action_class, reason = self._join(prediction_id, entry, acted)
+            out.actions.append(ClassifiedAction(event, ts_us, model, action_class, reason, partition, offset))
+
+    def load(self, prediction_id: str, stored: Stored, flush: int) -> Entry:
+        """Bring a prediction that ClickHouse knows back into hot state, with all its accepted actions."""
+        prediction = stored.prediction
+        assert prediction is not None
+        rules = self.rules.of(prediction.model)
+        entry = Entry(
+            prediction.ts_us, rules, self._intern.text(prediction.version), prediction.prediction, prediction.score,
+            self._intern.map(prediction.segments), self._intern.map(prediction.variants), prediction.offset, flush=flush,
+        )  # fmt: skip
+        if stored.actions:
+            entry.acted = {acted.action_id: acted for acted in stored.actions}
+            self.hot.n_acted += len(entry.acted)
+        self.hot.entries[prediction_id] = entry
+        for rule in rules.outcomes:
+            if rule.name in prediction.expired:
+                entry.closed |= rule.bit
+                entry.expired |= rule.bit
+            elif self._is_due(entry, rule) and self._counting(entry, rule):
+                entry.closed |= rule.bit
+            else:
+                self._timer(rule, prediction_id, entry.ts_us)
+        if entry.closed == rules.all_bits:
+            self.hot.close(prediction_id)
+        return entry
+
+    def hold_stored(self, prediction_id: str, actions: Sequence[Acted]) -> None:
+        """Put actions that ClickHouse has as held back into memory, after a restart."""
+        for acted in actions:
+            self._hold(prediction_id, acted, _SOMETHING_STORED, 0)
+
+    def settle(self, now_us: int, out: Output, flush: int) -> int:
+        """Emit outcomes that changed, advance the watermark and handle what is due. Returns the watermark (µs)."""
+        self._emit_changed(out)
+        watermark_us = self.watermark.advance(now_us)
+        self._expire(watermark_us, out, flush)
+        self._orphan(watermark_us, out, flush)
+        return watermark_us
+
+    @property
+    def settled_us(self) -> int:
+        """Every timeout due by this watermark is in the output."""
+        return self.sweeps.settled_until(self.watermark.us)
+
+    def stored(self, flush: int) -> None:
+        """Everything up to this flush is in ClickHouse: let go of what is not needed or doesn't fit."""
+        self.hot.release_closed(flush)
+        self._release_orphans(flush)
+        for _, entry in self.hot.evict(flush):
+            for rule in entry.rules.outcomes:
+                if not entry.closed & rule.bit:
+                    self.sweeps.add(entry.rules.model, rule.name, rule.window_us, entry.ts_us)
+
+    def _join(self, prediction_id: str, entry: Entry, acted: Acted) -> tuple[ActionClass, IgnoreReason | None]:
+        """Add an action to its prediction, and say what it is to it."""
+        rules = entry.rules
+        if entry.acted is None:
+            entry.acted = {}
+        entry.acted[acted.action_id] = acted
+        self.hot.n_acted += 1
+        bits = rules.counting(entry.ts_us, acted)
+        revises = bits & entry.expired
+        if revises and revises == bits and self.watermark.us > entry.ts_us + rules.longest_us + rules.retention_us:
+            acted.retired, bits = True, 0
+        if entry.closed == rules.all_bits:
+            self.hot.close(prediction_id)
+        if not bits:
+            return ActionClass.IGNORED, rules.why_ignored(acted)
+        self._changed[prediction_id] = self._changed.get(prediction_id, 0) | bits
+        return (ActionClass.MATCHED if bits & ~entry.expired else ActionClass.LATE_REVISED), None
+
+    def _hold(self, prediction_id: str, acted: Acted, found: Stored | None, flush: int) -> bool:
+        """Keep an action until its prediction comes. False if it was accepted before."""
+        held = self.held.get(prediction_id)
+        if held is not None and acted.action_id in held.acted:
+            return False
+        if found is not None and any(earlier.action_id == acted.action_id for earlier in found.actions):
+            return False
+        until_us = acted.ts_us + self.rules.orphan_grace_us
+        if held is None:
+            held = self.held[prediction_id] = HeldActions({}, found is None, until_us, flush)
+            self.known.add([prediction_id])
+            self._held_timers.add(until_us, prediction_id)
+        elif until_us > held.until_us:
+            held.until_us = until_us
+            self._held_timers.add(until_us, prediction_id)
+        held.acted[acted.action_id] = acted
+        held.orphaned, held.flush = False, flush
+        self.n_held += 1
+        return True
+
+    def _meet_earlier_actions(self, prediction_id: str, entry: Entry, found: Stored | None, out: Output) -> None:
+        """Its prediction is here: join what was held in memory, or became an orphan in ClickHouse."""
+        earlier = {acted.action_id: acted for acted in found.actions} if found is not None else {}
+        held = self.held.pop(prediction_id, None)
+        if held is not None:
+            self.n_held -= len(held.acted)
+            earlier |= held.acted
+        for acted in earlier.values():
+            action_class, reason = self._join(prediction_id, entry, acted)
+            out.settled.append(
+                SettledAction(self.partition, prediction_id, acted.action_id, entry.rules.model, action_class, reason)
+            )
+
+    def _emit_changed(self, out: Output) -> None:
+        changed, self._changed = self._changed, {}
+        for prediction_id, bits in changed.items():
+            entry = self.hot.entries[prediction_id]
+            for rule in entry.rules.outcomes:
+                if bits & rule.bit:
+                    self._emit(prediction_id, entry, rule, out)
+
+    def _emit(self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output) -> None:
+        counting = self._counting(entry, rule)
+        outcome = rule.outcome
+        combined = combine(
+            outcome.combine,
+            outcome.label,
+            [CountingAction(acted.ts_us, acted.action_id, acted.value) for acted in counting],
+        )
+        was_expired = bool(entry.expired & rule.bit)
+        out.outcomes.append(
+            OutcomeRow(
+                prediction_id, entry, rule.name, FeedbackStatus.REVISED if was_expired else FeedbackStatus.MATCHED,
+                combined.label, combined.label_value, combined.action_id, combined.ts_us, len(counting),
+                len(counting) + was_expired, self.partition, True, max(acted.offset for acted in counting),
+            )
+        )  # fmt: skip
+
+    def _expire(self, watermark_us: int, out: Output, flush: int) -> None:
+        entries = self.hot.entries
+        for rule, timers in list(self._timers.items()):
+            label, label_value = timeout_label(rule.outcome.on_timeout)
+            for prediction_id in timers.due(watermark_us):
+                entry = entries.get(prediction_id)
+                # Gone from memory: then a sweep brings it back.
+                if entry is None or entry.closed & rule.bit or rule not in entry.rules.outcomes:
+                    continue
+                entry.closed |= rule.bit
+                if not self._counting(entry, rule):
+                    entry.expired |= rule.bit
+                    entry.flush = flush
+                    out.outcomes.append(
+                        OutcomeRow(
+                            prediction_id, entry, rule.name, FeedbackStatus.EXPIRED, label, label_value, None, None, 0, 1,
+                            self.partition, False, self.last_prediction_offset,
+                        )
+                    )  # fmt: skip
+                if entry.closed == entry.rules.all_bits:
+                    self.hot.close(prediction_id)
+            if not timers:
+                del self._timers[rule]
+
+    def _orphan(self, watermark_us: int, out: Output, flush: int) -> None:
+        for prediction_id in self._held_timers.due(watermark_us):
+            held = self.held.get(prediction_id)
+            if held is not None and not held.orphaned and held.until_us <= watermark_us:
+                self._give_up(prediction_id, held, out, flush)
+        # Over the limit the oldest become orphans early; a prediction that comes later still finds them.
+        excess = self.n_held - self.held_limit
+        if excess > 0:
+            for prediction_id, held in list(islice(self.held.items(), excess)):
+                if not held.orphaned:
+                    self._give_up(prediction_id, held, out, flush)
+
+    def _give_up(self, prediction_id: str, held: HeldActions, out: Output, flush: int) -> None:
+        held.orphaned, held.flush = True, flush
+        self._orphans.append(prediction_id)
+        for action_id in held.acted:
+            out.settled.append(SettledAction(self.partition, prediction_id, action_id, "", ActionClass.ORPHAN, None))
+
+    def _release_orphans(self, stored_flush: int) -> None:
+        """Orphans may leave memory once ClickHouse has them: from there a later prediction finds them."""
+        waiting, self._orphans = self._orphans, []
+        for prediction_id in waiting:
+            held = self.held.get(prediction_id)
+            if held is None or not held.orphaned:
+                continue
+            if held.flush > stored_flush:
+                self._orphans.append(prediction_id)
+            else:
+                del self.held[prediction_id]
+                self.n_held -= len(held.acted)
+
+    def _counting(self, entry: Entry, rule: OutcomeRule) -> list[Acted]:
+        if entry.acted is None:
+            return []
+        counts, ts_us = entry.rules.counts, entry.ts_us
+        return [acted for acted in entry.acted.values() if counts(rule, ts_us, acted)]
+
+    def _timer(self, rule: OutcomeRule, prediction_id: str, ts_us: int) -> None:
+        timers = self._timers.get(rule)
+        if timers is None:
+            timers = self._timers[rule] = Timers()
+        timers.add(ts_us + rule.window_us, prediction_id)
+
+    def _is_due(self, entry: Entry, rule: OutcomeRule) -> bool:
+        return entry.ts_us + rule.window_us < self.watermark.us

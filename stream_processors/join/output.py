@@ -1,0 +1,93 @@
+"""What the join says of a stretch of input: rows to store, feedback to publish, counts for the ledger."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from ...schemas.events import Action, Prediction
+from ...schemas.feedback import FeedbackStatus
+from ...schemas.ledger import ActionClass, IgnoreReason
+from .state import Entry
+
+HOUR_US = 3_600_000_000
+
+
+class AcceptedPrediction(NamedTuple):
+    """A prediction to store. `ts_us` is its event time in µs."""
+
+    event: Prediction
+    ts_us: int
+    partition: int
+    offset: int
+
+
+class ClassifiedAction(NamedTuple):
+    """An action to store, with its class at arrival."""
+
+    event: Action
+    ts_us: int
+    model: str
+    action_class: ActionClass
+    reason: IgnoreReason | None
+    partition: int
+    offset: int
+
+
+class SettledAction(NamedTuple):
+    """What became of an action that was held before."""
+
+    partition: int
+    prediction_id: str
+    action_id: str
+    model: str
+    action_class: ActionClass
+    reason: IgnoreReason | None
+
+
+class OutcomeRow(NamedTuple):
+    """A revision of one outcome of one prediction."""
+
+    prediction_id: str
+    entry: Entry
+    outcome: str
+    status: FeedbackStatus
+    label: str | None
+    label_value: float | None
+    action_id: str | None
+    action_ts_us: int | None
+    n_actions: int
+    revision: int
+    partition: int
+    from_action: bool
+    offset: int
+
+
+class Count(NamedTuple):
+    """What a ledger row counts: events of one class, model and event-time hour."""
+
+    of_actions: bool
+    partition: int
+    model: str
+    hour: int
+    event_class: str
+
+
+class Output:
+    """Collects until a flush takes it; shared by the partitions of a worker."""
+
+    def __init__(self) -> None:
+        self.predictions: list[AcceptedPrediction] = []
+        self.actions: list[ClassifiedAction] = []
+        self.settled: list[SettledAction] = []
+        self.outcomes: list[OutcomeRow] = []
+        self.counts: Counter[Count] = Counter()
+
+    def extend(self, other: "Output") -> None:
+        """Add everything of another output."""
+        self.predictions += other.predictions
+        self.actions += other.actions
+        self.settled += other.settled
+        self.outcomes += other.outcomes
+        self.counts.update(other.counts)
+
+    def __len__(self) -> int:
+        return len(self.predictions) + len(self.actions) + len(self.settled) + len(self.outcomes)

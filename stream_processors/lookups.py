@@ -1,0 +1,139 @@
+"""Predictions and actions that left memory, found again in ClickHouse: a batch of ids, a few queries."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..infra.clickhouse import ClickHouse, quote, quoted
+from ..schemas.events import Scalar
+from ..schemas.ledger import IgnoreReason
+from .join.state import Acted, Stored, StoredPrediction
+from .join.sweeps import Sweep
+
+# An id of 128 characters in a list of these is under a megabyte of SQL.
+_IDS_A_QUERY = 5000
+
+
+class NotYet:
+    """SQL that leaves out rows of a partition from an offset on: stored by a flush that did not end, to be read again."""
+
+    def __init__(self, topic_id: str, partition: int, next_offset: int) -> None:
+        self.sql = f"NOT (_topic_id = {quote(topic_id)} AND _partition = {partition} AND _offset >= {next_offset})"
+
+
+class Lookups:
+    """Cold lookups. Each call blocks on ClickHouse; the caller runs it in a thread."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+        self._database = clickhouse.database
+
+    def find(self, ids: Sequence[str], predictions_not_yet: NotYet, actions_not_yet: NotYet) -> dict[str, Stored]:
+        """What is stored of each prediction id; ids of which nothing is stored are left out."""
+        found: dict[str, Stored] = {}
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            some = ids[start : start + _IDS_A_QUERY]
+            self._find_predictions(some, predictions_not_yet, found)
+            self._find_actions(some, actions_not_yet, found)
+        return found
+
+    def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
+        """Ids, in order and behind `after`, of the sweep's predictions that have no row for its outcome."""
+        rows = self._clickhouse.rows(
+            f"SELECT prediction_id FROM {self._database}.predictions "
+            f"WHERE model = {quote(sweep.model)} AND ts >= {instant(sweep.from_us)} AND ts < {instant(sweep.to_us)} "
+            f"AND {in_partition('prediction_id', partition, partitions)} AND prediction_id > {quote(after)} "
+            f"AND prediction_id NOT IN (SELECT prediction_id FROM {self._database}.feedback "
+            f"WHERE model = {quote(sweep.model)} AND outcome = {quote(sweep.outcome)} "
+            f"AND prediction_ts >= {instant(sweep.from_us)} AND prediction_ts < {instant(sweep.to_us)}) "
+            f"ORDER BY prediction_id LIMIT {limit}"
+        )
+        return [row[0] for row in rows]
+
+    def _find_predictions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
+        table = self._clickhouse.arrow(
+            "SELECT prediction_id, toUnixTimestamp64Micro(ts) AS ts_us, model, version, prediction, prediction_value, "
+            "score, segments, variants, _offset "
+            f"FROM {self._database}.predictions WHERE prediction_id IN ({quoted(ids)}) AND {not_yet.sql}"
+        )
+        if not table.num_rows:
+            return
+        names = table.column_names
+        rows = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+        expired = self._expired({row[2] for row in rows}, [row[1] for row in rows], [row[0] for row in rows])
+        for prediction_id, ts_us, model, version, text, number, score, segments, variants, offset in rows:
+            found.setdefault(prediction_id, Stored(actions=[])).prediction = StoredPrediction(
+                ts_us,
+                model,
+                version,
+                scalar_of(text, number),
+                score,
+                dict(segments) or None,
+                dict(variants) or None,
+                offset,
+                frozenset(expired.get(prediction_id, ())),
+            )
+
+    def _expired(self, models: Iterable[str], ts_us: Sequence[int], ids: Sequence[str]) -> dict[str, set[str]]:
+        """Outcomes by prediction that ever had a provisional row."""
+        rows = self._clickhouse.rows(
+            f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback "
+            f"WHERE model IN ({quoted(sorted(models))}) AND prediction_ts >= {instant(min(ts_us))} "
+            f"AND prediction_ts <= {instant(max(ts_us))} AND prediction_id IN ({quoted(ids)}) AND status != 'matched'"
+        )
+        expired: dict[str, set[str]] = {}
+        for prediction_id, outcome in rows:
+            expired.setdefault(prediction_id, set()).add(outcome)
+        return expired
+
+    def _find_actions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
+        for prediction_id, acted in stored_actions(
+            self._clickhouse, f"prediction_id IN ({quoted(ids)}) AND {not_yet.sql}"
+        ):
+            found.setdefault(prediction_id, Stored(actions=[])).actions.append(acted)
+
+
+def stored_actions(clickhouse: ClickHouse, where: str) -> Iterator[tuple[str, Acted]]:
+    """Actions by prediction id, as the join keeps them, that meet a condition on table `actions`."""
+    table = clickhouse.arrow(
+        "SELECT prediction_id, action_id, name, toUnixTimestamp64Micro(ts) AS ts_us, value, value_num, _offset, class, reason "
+        f"FROM {clickhouse.database}.actions WHERE {where}"
+    )
+    rows = list(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
+    waited = sorted({row[0] for row in rows if row[7] == "held"})
+    retired: set[tuple[str, str]] = set()
+    if waited:
+        retired = {
+            (prediction_id, action_id)
+            for prediction_id, action_id in clickhouse.rows(
+                f"SELECT DISTINCT prediction_id, action_id FROM {clickhouse.database}.action_status "
+                f"WHERE prediction_id IN ({quoted(waited)}) AND reason = '{IgnoreReason.AFTER_RETENTION}'"
+            )
+        }
+    for prediction_id, action_id, name, ts_us, text, number, offset, _, reason in rows:
+        is_retired = reason == IgnoreReason.AFTER_RETENTION or (prediction_id, action_id) in retired
+        yield prediction_id, Acted(action_id, name, ts_us, scalar_of(text, number), offset, is_retired)
+
+
+def scalar_of(text: str | None, number: float | None) -> Scalar:
+    """The value of an event again, from its text and its number.
+
+    >>> scalar_of("true", 1.0), scalar_of("true", None), scalar_of("12", 12.0), scalar_of("1e300", 1e300), scalar_of(None, None)
+    (True, 'true', 12, 1e+300, None)
+    """
+    if text is None or number is None:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return number
+
+
+def instant(ts_us: int) -> str:
+    """An instant in µs as a ClickHouse literal."""
+    return f"fromUnixTimestamp64Micro({ts_us}, 'UTC')"
+
+
+def in_partition(column: str, partition: int, partitions: int) -> str:
+    """SQL that is true for ids that belong to a partition, wherever they were read."""
+    return f"kafkaMurmurHash({column}) % {partitions} = {partition}"

@@ -1,0 +1,63 @@
+"""One flush: everything that a stretch of input caused, in the order it is stored."""
+
+from typing import Any, NamedTuple
+
+from ..schemas.decode import Rejected
+from .engine.batches import RecordBatch
+from .join.output import Output
+from .records import Misrouted
+
+
+class Refused(NamedTuple):
+    """A record that is no event, for the dead letters."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    record: Any
+    rejected: Rejected
+
+
+class Forward(NamedTuple):
+    """A record to forward from `partition` of `topic` to where its id belongs."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    misrouted: Misrouted
+
+
+class Checkpoint(NamedTuple):
+    """How far one topic partition has come with this flush. Instants are µs; offsets inclusive."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    of_actions: bool
+    first_offset: int
+    last_offset: int
+    max_ts_us: int
+    watermark_us: int
+    live: bool
+    origins: dict[int, int]
+
+
+class Flush:
+    """What is stored together, in the order of the ledger's promise: rows, then feedback, then the checkpoint."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.output = Output()
+        self.refused: list[Refused] = []
+        self.forwards: list[Forward] = []
+        self.checkpoints: list[Checkpoint] = []
+        self.batches: list[tuple[Any, RecordBatch]] = []
+        """Faust events and their batches, to be acknowledged when all is stored."""
+
+    def __len__(self) -> int:
+        return len(self.output) + len(self.refused) + len(self.forwards)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to store and nothing to acknowledge."""
+        return not (len(self) or self.batches or self.checkpoints or self.output.counts)

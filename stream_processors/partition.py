@@ -1,0 +1,266 @@
+"""Everything a worker does with one partition pair, without touching a service: batches in, output for the sink."""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from ..schemas.decode import DEFAULT_MAX_EVENT_BYTES, EventDecoder, action_decoder, prediction_decoder
+from ..schemas.errors import PoisonLimitExceeded
+from ..schemas.ledger import ActionClass, PredictionClass
+from .join.join import PartitionJoin
+from .join.output import HOUR_US, Count, Output, SettledAction
+from .join.rules import Rules
+from .join.state import Acted, Stored
+from .join.watermark import NEVER, TopicClock
+from .output import Checkpoint, Flush, Forward, Refused
+from .records import Origins, SortedOut, sort_out
+
+RECEIVED = "received"
+REPEATED = "repeated"
+CONTROL = "control"
+
+
+class Limits(Struct, frozen=True):
+    """Bounds of what a partition holds and takes. Durations are µs."""
+
+    hot_bytes: int = 1 << 30
+    held_actions: int = 500_000
+    known_ids: int = 50_000_000
+    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
+    live_within_us: int = 86_400_000_000
+    poison_window: int = 1000
+    poison_ratio: float = 0.5
+
+
+class StoredAction(NamedTuple):
+    """Class of an action whose row was stored by a flush that did not end."""
+
+    action_class: str
+    reason: str
+
+
+class TopicPosition(Struct):
+    """What ClickHouse knows of one input topic of the partition.
+
+    Offsets are those of the current life of the topic. `next_offset` is None where nothing was ever stored.
+    """
+
+    topic: str
+    topic_id: str
+    next_offset: int | None = None
+    rows_until: int = -1
+    """Rows of events are stored up to this offset: beyond `next_offset` by a flush that did not end."""
+    refused_until: int = -1
+    """Dead letters are stored up to this offset."""
+    max_ts_us: int = NEVER
+    live: bool = False
+    origins: dict[int, int] = {}
+
+
+class Recovered(Struct):
+    """All that a partition starts from. A partition never seen before starts from positions alone."""
+
+    predictions: TopicPosition
+    actions: TopicPosition
+    watermark_us: int = NEVER
+    unfinished_actions: dict[int, StoredAction] = {}
+    """By offset: actions beyond the position whose rows are stored already."""
+    known_ids: Sequence[Sequence[str]] = ()
+    held: dict[str, list[Acted]] = {}
+    pending_minutes: Sequence[tuple[str, int]] = ()
+    """Model and minute (µs) of stored predictions that may wait for an outcome."""
+
+
+class _Input:
+    """Progress through one input topic of the partition."""
+
+    def __init__(self, position: TopicPosition, decoder: EventDecoder[Any], clock: TopicClock) -> None:
+        self.position = position
+        self.topic = position.topic
+        self.topic_id = position.topic_id
+        self.decoder = decoder
+        self.clock = clock
+        clock.max_ts_us, clock.live = position.max_ts_us, position.live
+        self.next_offset = position.next_offset or 0
+        self.origins = Origins(position.origins)
+        self.flush_from: int | None = None
+
+
+class PartitionProcessor:
+    """Decodes, sorts out, joins and counts the records of one partition of both input topics. Not thread-safe."""
+
+    def __init__(self, partition: int, partitions: int, rules: Rules, limits: Limits, recovered: Recovered) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.limits = limits
+        self.join = join = PartitionJoin(
+            partition,
+            rules,
+            hot_bytes=limits.hot_bytes,
+            held_limit=limits.held_actions,
+            known_limit=limits.known_ids,
+        )
+        join.watermark.us = recovered.watermark_us
+        self.predictions = _Input(
+            recovered.predictions, prediction_decoder(limits.max_event_bytes), join.watermark.predictions
+        )
+        self.actions = _Input(recovered.actions, action_decoder(limits.max_event_bytes), join.watermark.actions)
+        self._inputs = {self.predictions.topic: self.predictions, self.actions.topic: self.actions}
+        self._unfinished = dict(recovered.unfinished_actions)
+        self._recent: deque[tuple[int, int]] = deque()
+        for ids in recovered.known_ids:
+            join.known.add(ids)
+        for prediction_id, acted in recovered.held.items():
+            join.hold_stored(prediction_id, acted)
+        for model, minute_us in recovered.pending_minutes:
+            for rule in rules.of(model).outcomes:
+                join.sweeps.add(model, rule.name, rule.window_us, minute_us)
+
+    def next_offset(self, topic: str) -> int:
+        """Offset of the next record to read."""
+        return self._inputs[topic].next_offset
+
+    def prepare(self, topic: str, records: Sequence[Any]) -> SortedOut[Any]:
+        """Decode a batch and sort it out, leaving out what was processed before.
+
+        Raises:
+            PoisonLimitExceeded: most of the latest records are no events; nothing of this batch was taken.
+        """
+        source = self._inputs[topic]
+        if records and records[0].offset < source.next_offset:
+            records = [record for record in records if record.offset >= source.next_offset]
+        batch = sort_out(source.decoder, records, self.partition, self.partitions, source.origins, source.topic_id)
+        if records:
+            self._check_for_poison(topic, records, len(batch.rejected))
+            if source.flush_from is None:
+                source.flush_from = records[0].offset
+            source.next_offset = records[-1].offset + 1
+        return batch
+
+    def unknown_to_memory(self, batch: SortedOut[Any]) -> list[str]:
+        """Ids of the batch to look up in ClickHouse before `apply`."""
+        return self.join.unknown_to_memory([ours.event.prediction_id for ours in batch.ours])
+
+    def apply(self, topic: str, batch: SortedOut[Any], stored: Mapping[str, Stored], flush: Flush, now_us: int) -> None:
+        """Join a prepared batch, with what was found in ClickHouse, into the output of the flush."""
+        source = self._inputs[topic]
+        of_actions = source is self.actions
+        clock = source.clock
+        if batch.ours:
+            latest = max([ours.ts_us for ours in batch.ours])
+            clock.observe(latest, now_us, self.limits.live_within_us, replayed=batch.replayed)
+        if batch.closed_us is not None:
+            clock.closed_us = max(clock.closed_us, batch.closed_us)
+        clock.idle = False
+        out = flush.output
+        # Rows of a flush that did not end are stored already, and must not be stored again.
+        unfinished = bool(batch.ours) and batch.ours[0].offset <= source.position.rows_until
+        joined = Output() if unfinished else out
+        if of_actions:
+            self.join.actions(batch.ours, stored, joined, flush.number)
+        else:
+            if batch.ours:
+                self.join.last_prediction_offset = batch.ours[-1].offset
+            self.join.predictions(batch.ours, stored, joined, flush.number)
+        if unfinished:
+            self._leave_out_stored(joined, source.position.rows_until)
+            out.extend(joined)
+        self._count(of_actions, batch, out, now_us)
+        for record, rejected in batch.rejected:
+            if record.offset > source.position.refused_until:
+                flush.refused.append(Refused(topic, source.topic_id, self.partition, record, rejected))
+        for misrouted in batch.misrouted:
+            flush.forwards.append(Forward(topic, source.topic_id, self.partition, misrouted))
+
+    def settle(self, flush: Flush, now_us: int) -> None:
+        """Before a flush: emit outcomes, handle timeouts, and note how far the partition has come."""
+        self.join.settle(now_us, flush.output, flush.number)
+        for source in self._inputs.values():
+            if source.flush_from is None:
+                continue
+            flush.checkpoints.append(
+                Checkpoint(
+                    source.topic,
+                    source.topic_id,
+                    self.partition,
+                    source is self.actions,
+                    source.flush_from,
+                    source.next_offset - 1,
+                    source.clock.max_ts_us,
+                    self.join.settled_us,
+                    source.clock.live,
+                    dict(source.origins.moved),
+                )
+            )
+            source.flush_from = None
+            source.origins.moved.clear()
+
+    def stored(self, flush_number: int) -> None:
+        """Everything up to this flush is stored."""
+        self.join.stored(flush_number)
+
+    def set_idle(self, topic: str, idle: bool) -> None:
+        """Say whether everything in the topic has been read, for some seconds now."""
+        self._inputs[topic].clock.idle = idle
+
+    def _leave_out_stored(self, joined: Output, until: int) -> None:
+        joined.predictions = [row for row in joined.predictions if row.offset > until]
+        for row in joined.actions:
+            before = self._unfinished.get(row.offset)
+            # What it is now holds, unless it waits: then its final class will be written when it is known.
+            if (
+                before is not None
+                and row.action_class is not ActionClass.HELD
+                and (row.action_class, row.reason or "") != before
+            ):
+                joined.settled.append(
+                    SettledAction(
+                        self.partition,
+                        row.event.prediction_id,
+                        row.event.action_id,
+                        row.model,
+                        row.action_class,
+                        row.reason,
+                    )
+                )
+        joined.actions = [row for row in joined.actions if row.offset > until]
+
+    def _count(self, of_actions: bool, batch: SortedOut[Any], out: Output, now_us: int) -> None:
+        partition, now_hour = self.partition, now_us // HOUR_US
+        counts = out.counts
+        if of_actions:
+            hours = Counter([ours.ts_us // HOUR_US for ours in batch.ours])
+            for hour, n in hours.items():
+                counts[Count(True, partition, "", hour, RECEIVED)] += n
+        else:
+            received = Counter([(ours.event.model, ours.ts_us // HOUR_US) for ours in batch.ours])
+            for (model, hour), n in received.items():
+                counts[Count(False, partition, model, hour, RECEIVED)] += n
+        invalid = ActionClass.INVALID if of_actions else PredictionClass.INVALID
+        forwarded = ActionClass.FORWARDED if of_actions else PredictionClass.FORWARDED
+        for event_class, n in (
+            (RECEIVED, len(batch.rejected)),
+            (invalid, len(batch.rejected)),
+            (forwarded, len(batch.misrouted)),
+            (REPEATED, batch.repeated),
+            (CONTROL, batch.control),
+        ):
+            if n:
+                counts[Count(of_actions, partition, "", now_hour, event_class)] += n
+
+    def _check_for_poison(self, topic: str, records: Sequence[Any], n_rejected: int) -> None:
+        recent, limits = self._recent, self.limits
+        recent.append((len(records), n_rejected))
+        total = sum(n for n, _ in recent)
+        while total - recent[0][0] >= limits.poison_window:
+            total -= recent.popleft()[0]
+        rejected = sum(n for _, n in recent)
+        if total >= limits.poison_window and rejected > limits.poison_ratio * total:
+            raise PoisonLimitExceeded(
+                f"{topic}[{self.partition}] near offset {records[0].offset}: {rejected} of the latest {total} records are "
+                f"no valid events. Nothing is lost: the worker stops before offset {records[0].offset}. Look at "
+                "dead_letters for the reasons and mend the producer; to read on all the same, raise "
+                "LOOPWATCH_POISON_RATIO to 1"
+            )

@@ -1,0 +1,125 @@
+"""What a flush says to Kafka: feedback, forwarded records, dead letters. On the brokers before the flush may count as done."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from ...infra.settings import Settings
+from ...schemas.dead_letters import DeadLetter
+from ...schemas.errors import ServiceUnavailable
+from ...schemas.feedback import Feedback
+from ...schemas.headers import FORWARDED, encode_origin
+from ..join.output import OutcomeRow
+from ..output import Forward
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_POLL_S = 0.1
+
+
+class Publisher:
+    """An idempotent producer that is flushed, and whose answer is checked, at the end of each flush. Not thread-safe."""
+
+    def __init__(self, settings: Settings, *, give_up_after_s: float) -> None:
+        self._settings = settings
+        self._give_up_after_s = give_up_after_s
+        self._failed: list[str] = []
+        self._encode = msgspec.json.Encoder().encode
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "delivery.timeout.ms": int(give_up_after_s * 1000),
+                "message.max.bytes": 16_000_000,
+                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 262_144,
+                "delivery.report.only.error": True,
+                "on_delivery": self._on_delivery,
+                "log_level": 2,
+            }
+        )
+
+    def feedback(self, rows: Sequence[OutcomeRow]) -> None:
+        """Queue revisions of outcomes for topic feedback; key = model."""
+        topic = self._settings.topics.feedback
+        for row in rows:
+            entry = row.entry
+            value = Feedback(
+                entry.rules.model,
+                row.outcome,
+                row.prediction_id,
+                row.status,
+                _instant(entry.ts_us),
+                row.label,
+                row.label_value,
+                row.action_id or "",
+                None if row.action_ts_us is None else _instant(row.action_ts_us),
+                None if row.action_ts_us is None else (row.action_ts_us - entry.ts_us) / 1000,
+                entry.prediction,
+                entry.score,
+                entry.version,
+                entry.segments,
+                entry.variants,
+                row.revision,
+            )
+            self._produce(topic, value=self._encode(value), key=entry.rules.model)
+
+    def forwards(self, forwards: Sequence[Forward]) -> None:
+        """Queue records for the partition their id belongs to, with where they were read."""
+        for forward in forwards:
+            record, home, key = forward.misrouted
+            kept = [(name, value) for name, value in record.headers if name != FORWARDED]
+            origin = encode_origin(forward.topic_id, forward.partition, record.offset)
+            self._produce(
+                forward.topic,
+                value=record.value,
+                key=key,
+                partition=home,
+                headers=[*kept, (FORWARDED, origin)],
+            )
+
+    def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Queue dead letters; key = the record's key."""
+        topic = self._settings.topics.dead_letters
+        for letter in letters:
+            self._produce(topic, value=self._encode(letter), key=letter.key)
+
+    def flush(self) -> None:
+        """Return once everything queued is on the brokers.
+
+        Raises:
+            ServiceUnavailable: something was not delivered in time.
+        """
+        left = self._producer.flush(self._give_up_after_s)
+        if left or self._failed:
+            detail = self._failed[0] if self._failed else "no answer"
+            raise ServiceUnavailable(
+                self._settings.kafka_bootstrap,
+                f"Kafka: {left + len(self._failed)} messages were not delivered: {detail}",
+            )
+
+    def _produce(self, topic: str, **message: Any) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, **message)
+                return
+            except BufferError:
+                self._producer.poll(_POLL_S)
+                if self._failed:
+                    self.flush()
+            except KafkaException as exc:
+                raise ServiceUnavailable(self._settings.kafka_bootstrap, f"Kafka: {topic}: {exc}") from exc
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and len(self._failed) < 100:
+            self._failed.append(f"{message.topic()}: {error.str()}")
+
+
+def _instant(ts_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=ts_us)

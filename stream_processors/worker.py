@@ -1,0 +1,307 @@
+"""What a worker does between Faust and the services: feeds partitions, flushes, looks up, and stops when it must.
+
+Two things go on at once: batches are joined into the open flush, and the flush before it is being written by a thread.
+A batch is acknowledged when the flush that carries it is stored. State changes only under one lock.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from faust.types import TP
+
+from ..infra import metrics
+from ..infra.kafka_admin import TopicInfo
+from ..infra.logs import logger
+from ..infra.settings import Settings
+from .engine.batches import RecordBatch
+from .engine.transport import BatchConsumer
+from .join.rules import Rules
+from .join.sweeps import Sweep
+from .liveness import Liveness, Progress
+from .lookups import Lookups, NotYet
+from .output import Flush
+from .partition import Limits, PartitionProcessor
+from .recovery import Recovery
+from .sink.fence import Fence
+from .sink.writer import FlushWriter
+
+log = logger(__name__)
+
+T = TypeVar("T")
+_SWEEP_IDS = 20_000
+
+
+class JoinWorker:
+    """Runs the partitions that Kafka assigns to this process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rules: Rules,
+        topics: tuple[TopicInfo, TopicInfo],
+        *,
+        recovery: Recovery,
+        lookups: Lookups,
+        fence: Fence,
+        writer: FlushWriter,
+        on_fatal: Callable[[BaseException], None],
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._topics = topics
+        self._recovery = recovery
+        self._lookups = lookups
+        self._fence = fence
+        self._writer = writer
+        self._on_fatal = on_fatal
+        self._now_us = now_us
+        self._limits = Limits(
+            hot_bytes=max(1 << 20, settings.hot_state_bytes // topics[0].partitions),
+            held_actions=settings.held_actions,
+            known_ids=max(1 << 16, settings.known_ids // topics[0].partitions),
+            max_event_bytes=settings.max_event_bytes,
+            live_within_us=int(settings.live_within_s * 1e6),
+            poison_window=settings.poison_window,
+            poison_ratio=settings.poison_ratio,
+        )
+        self._lock = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lookup")
+        self._flush_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
+        self._partitions: dict[int, PartitionProcessor] = {}
+        self._parked: dict[int, PartitionProcessor] = {}
+        self._flush = Flush(1)
+        self._writing: asyncio.Task[None] | None = None
+        self._stored_flush = 0
+        self._stored: dict[TP, int] = {}
+        self._caught_up_since: dict[TP, float] = {}
+        self._liveness = Liveness(settings.stuck_after_s)
+        self._oldest_batch_s: float | None = None
+        self.unhealthy: str | None = None
+
+    async def start_positions(self, assigned: set[TP]) -> dict[TP, int]:
+        """Where ClickHouse says to read on; partitions it doesn't know start where Kafka says."""
+        positions: dict[TP, int] = {}
+        for topic in self._topics:
+            partitions = sorted(tp.partition for tp in assigned if tp.topic == topic.name)
+            if partitions:
+                offsets = await self._in_thread(self._recovery.next_offsets, topic, partitions)
+                positions |= {TP(topic.name, partition): offset for partition, offset in offsets.items()}
+        return positions
+
+    async def on_batch(self, event: Any) -> None:
+        """Join a batch into the open flush. Never raises: what can't be handled stops the process."""
+        batch: RecordBatch = event.value
+        try:
+            async with self._lock:
+                await self._join_batch(event, batch)
+                if len(self._flush) >= self._settings.flush_rows:
+                    await self._seal()
+        except Exception as exc:
+            self._on_fatal(exc)
+
+    async def tick(self, consumer: BatchConsumer) -> None:
+        """To be called a few times in the linger: flush what is due, run sweeps, watch progress."""
+        try:
+            async with self._lock:
+                await self._take_partitions({tp.partition for tp in consumer.assignment()})
+                self._note_idle(consumer)
+                await self._sweep()
+                lingered = self._oldest_batch_s is not None and (
+                    time.monotonic() - self._oldest_batch_s >= self._settings.flush_linger_s
+                )
+                if self._writing is None and (lingered or self._oldest_batch_s is None):
+                    await self._seal()
+                self._watch(consumer)
+        except Exception as exc:
+            self._on_fatal(exc)
+
+    async def release(self, revoked: Iterable[TP]) -> None:
+        """Give partitions back: everything of theirs is stored, or is dropped and will be read again."""
+        if not list(revoked):
+            return
+        async with self._lock:
+            await self._written()
+            self._hand_on_stored()
+            clean = self._flush.empty
+            if clean:
+                self._parked |= self._partitions
+            else:
+                self._parked = {}
+                self._flush = Flush(self._flush.number + 1)
+            self._oldest_batch_s = None
+            log.info("partitions released", partitions=sorted(self._partitions), clean=clean)
+            self._partitions = {}
+            self._stored, self._caught_up_since = {}, {}
+            metrics.forget_partitions()
+
+    async def drain(self) -> None:
+        """Store everything that was joined; for a graceful end."""
+        async with self._lock:
+            await self._seal()
+            await self._written()
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._flush_thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _join_batch(self, event: Any, batch: RecordBatch) -> None:
+        processor = await self._processor(batch.partition)
+        self._hand_on_stored()
+        not_yet = self._not_yet(processor)
+        prepared = processor.prepare(batch.topic, batch.records)
+        ids = processor.unknown_to_memory(prepared)
+        stored = await self._find(ids, not_yet) if ids else {}
+        processor.apply(batch.topic, prepared, stored, self._flush, self._now_us())
+        self._flush.batches.append((event, batch))
+        if self._oldest_batch_s is None:
+            self._oldest_batch_s = time.monotonic()
+        metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
+
+    async def _processor(self, partition: int) -> PartitionProcessor:
+        processor = self._partitions.get(partition)
+        if processor is None:
+            processor = self._partitions[partition] = await self._take(partition)
+        return processor
+
+    async def _take_partitions(self, assigned: set[int]) -> None:
+        for partition in sorted(assigned - self._partitions.keys()):
+            self._partitions[partition] = await self._take(partition)
+
+    async def _take(self, partition: int) -> PartitionProcessor:
+        """Claim a partition and rebuild its state, or go on with it where nobody else had it in between."""
+        parked = self._parked.pop(partition, None)
+        if parked is not None and await self._in_thread(self._fence.holds, partition):
+            return parked
+        began = time.monotonic()
+        await self._in_thread(self._fence.claim, partition)
+        recovered = await self._in_thread(self._recovery.recover, partition)
+        processor = await self._in_thread(
+            PartitionProcessor, partition, self._topics[0].partitions, self._rules, self._limits, recovered
+        )
+        log.info(
+            "partition taken", partition=partition, predictions_from=recovered.predictions.next_offset,
+            actions_from=recovered.actions.next_offset, known_ids=processor.join.known.count,
+            held=processor.join.n_held, seconds=round(time.monotonic() - began, 3),
+        )  # fmt: skip
+        return processor
+
+    async def _find(self, ids: Sequence[str], not_yet: tuple[NotYet, NotYet]) -> dict[str, Any]:
+        metrics.LOOKUPS.inc(len(ids))
+        with metrics.LOOKUP_SECONDS.time():
+            return await self._in_thread(self._lookups.find, ids, *not_yet)
+
+    def _not_yet(self, processor: PartitionProcessor) -> tuple[NotYet, NotYet]:
+        predictions, actions = (
+            NotYet(topic.topic_id, processor.partition, processor.next_offset(topic.name)) for topic in self._topics
+        )
+        return predictions, actions
+
+    async def _seal(self) -> None:
+        """Settle the open flush and hand it to the writing thread, after the one before it."""
+        await self._written()
+        self._hand_on_stored()
+        flush, now_us = self._flush, self._now_us()
+        for processor in self._partitions.values():
+            processor.settle(flush, now_us)
+        if flush.empty:
+            return
+        self._flush = Flush(flush.number + 1)
+        self._oldest_batch_s = None
+        self._writing = asyncio.create_task(self._write(flush))
+
+    async def _write(self, flush: Flush) -> None:
+        try:
+            with metrics.FLUSH_SECONDS.time():
+                await asyncio.get_running_loop().run_in_executor(self._flush_thread, self._writer.write, flush)
+        except Exception as exc:
+            self._on_fatal(exc)
+            return
+        self._stored_flush = flush.number
+        for event, batch in flush.batches:
+            batch.done = True
+            event.ack()
+        for mark in flush.checkpoints:
+            self._stored[TP(mark.topic, mark.partition)] = mark.last_offset + 1
+        for count, n in flush.output.counts.items():
+            metrics.EVENTS.labels(self._topics[count.of_actions].name, count.event_class).inc(n)
+        self._writing = None
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    def _hand_on_stored(self) -> None:
+        for processor in self._partitions.values():
+            processor.stored(self._stored_flush)
+
+    async def _sweep(self) -> None:
+        """Bring predictions whose window ended while they were in ClickHouse alone back, so that their timeout is handled."""
+        for processor in self._partitions.values():
+            due = processor.join.sweeps.due(processor.join.watermark.us)
+            for merged, sweeps in _merged(due):
+                after = ""
+                while ids := await self._in_thread(
+                    self._lookups.waiting, merged, processor.partition, processor.partitions, after, _SWEEP_IDS
+                ):
+                    cold = [prediction_id for prediction_id in ids if prediction_id not in processor.join.hot.entries]
+                    for prediction_id, stored in (await self._find(cold, self._not_yet(processor))).items():
+                        if stored.prediction is not None:
+                            processor.join.load(prediction_id, stored, self._flush.number)
+                    after = ids[-1]
+                    await self._seal()
+                for sweep in sweeps:
+                    processor.join.sweeps.done(sweep)
+
+    def _note_idle(self, consumer: BatchConsumer) -> None:
+        now_s, now_ms = time.monotonic(), time.time() * 1000
+        for processor in self._partitions.values():
+            for topic in self._topics:
+                tp = TP(topic.name, processor.partition)
+                if consumer.caught_up(tp, processor.next_offset(topic.name), now_ms):
+                    since = self._caught_up_since.setdefault(tp, now_s)
+                    processor.set_idle(topic.name, now_s - since >= self._settings.idle_after_s)
+                else:
+                    self._caught_up_since.pop(tp, None)
+                    processor.set_idle(topic.name, False)
+
+    def _watch(self, consumer: BatchConsumer) -> None:
+        progress: dict[TP, Progress] = {}
+        for processor in self._partitions.values():
+            name = str(processor.partition)
+            join = processor.join
+            metrics.WATERMARK.labels(name).set(max(0.0, join.watermark.us / 1e6))
+            metrics.HOT_BYTES.labels(name).set(join.hot.size_bytes)
+            metrics.HOT_PREDICTIONS.labels(name).set(len(join.hot.entries))
+            metrics.HELD_ACTIONS.labels(name).set(join.n_held)
+            metrics.KNOWN_BYTES.labels(name).set(join.known.size_bytes)
+            for topic in self._topics:
+                tp = TP(topic.name, processor.partition)
+                stored = self._stored.get(tp, processor.next_offset(topic.name))
+                lag = consumer.lag(tp, stored)
+                progress[tp] = Progress(stored, lag > 0)
+                metrics.LAG.labels(topic.name, name).set(lag)
+        ages = self._liveness.observe(progress, time.monotonic())
+        for tp, age_s in ages.items():
+            metrics.COMMIT_AGE.labels(tp.topic, str(tp.partition)).set(age_s)
+        if stuck := self._liveness.stuck(ages):
+            self.unhealthy = f"no progress on {', '.join(f'{tp.topic}[{tp.partition}]' for tp in stuck)}"
+            raise RuntimeError(f"{self.unhealthy} for {self._settings.stuck_after_s:g} s: leaving for a restart")
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+def _merged(due: Sequence[Sweep]) -> list[tuple[Sweep, list[Sweep]]]:
+    """Sweeps of one outcome as one stretch: what lies between them and is not due is found settled or not yet stored."""
+    groups: dict[tuple[str, str, int], list[Sweep]] = {}
+    for sweep in due:
+        groups.setdefault((sweep.model, sweep.outcome, sweep.window_us), []).append(sweep)
+    return [
+        (Sweep(*key, min(s.from_us for s in group), max(s.to_us for s in group)), group)
+        for key, group in groups.items()
+    ]

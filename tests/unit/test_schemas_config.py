@@ -1,0 +1,189 @@
+"""`loopwatch.yaml`: what it means, and that a mistake says where it is and what to write."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loopwatch.schemas.config import load_config
+from loopwatch.schemas.durations import format_duration, parse_duration
+from loopwatch.schemas.errors import ConfigError
+from loopwatch.schemas.outcomes import (
+    DEFAULT_OUTCOME,
+    Combine,
+    Kind,
+    LabelRule,
+    LoopwatchConfig,
+    OnTimeout,
+    Outcome,
+)
+
+DESIGN_EXAMPLE = """
+models:
+  ctr-ranker:
+    kind: classification
+    outcomes:
+      click:   {actions: [click],    window: 30m, on_timeout: negative,   label: positive}
+      revenue: {actions: [purchase], window: 7d,  on_timeout: unlabelled, label: value, combine: sum}
+    segments: [country]
+    retention: 90d
+defaults: {disorder: 10s, orphan_grace: 1h}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "loopwatch.yaml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def mistakes(path: Path) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value)
+    return dict(caught.value.problems)
+
+
+def test_the_example_of_the_design_means_what_it_says(write) -> None:
+    config = load_config(write(DESIGN_EXAMPLE))
+    model = config.for_model("ctr-ranker")
+    assert model.kind is Kind.CLASSIFICATION
+    assert model.outcomes == (
+        Outcome("click", ("click",), timedelta(minutes=30), OnTimeout.NEGATIVE, LabelRule.POSITIVE, Combine.LAST),
+        Outcome("revenue", ("purchase",), timedelta(days=7), OnTimeout.UNLABELLED, LabelRule.VALUE, Combine.SUM),
+    )
+    assert (model.segments, model.retention, model.longest_window) == (
+        ("country",),
+        timedelta(days=90),
+        timedelta(days=7),
+    )
+    assert config.defaults.disorder == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "models:\n", "models: {}\ndefaults:\n"])
+def test_a_file_that_says_nothing_means_the_defaults(write, text: str) -> None:
+    assert load_config(write(text)) == load_config(None) == LoopwatchConfig()
+
+
+def test_a_model_nobody_configured_has_the_default_outcome() -> None:
+    config = LoopwatchConfig()
+    model = config.for_model("unheard-of")
+    assert (model.name, model.outcomes, model.kind) == ("unheard-of", (DEFAULT_OUTCOME,), None)
+    assert model is config.for_model("unheard-of")
+    default = model.outcomes[0]
+    assert (default.actions, default.window) == ((), timedelta(hours=24))
+    assert (default.on_timeout, default.label, default.combine) == ("unlabelled", "value", "last")
+
+
+def test_a_model_without_outcomes_has_the_default_one(write) -> None:
+    model = load_config(write("models: {m: {segments: [country]}, n: }")).for_model("m")
+    assert model.outcomes == (DEFAULT_OUTCOME,)
+
+
+def test_retention_comes_from_the_defaults_unless_a_model_sets_it(write) -> None:
+    config = load_config(write("models: {a: {retention: 5d}, b: {}}\ndefaults: {retention: 30d}"))
+    assert [config.for_model(name).retention.days for name in ("a", "b", "unknown")] == [5, 30, 30]
+
+
+def test_an_empty_list_of_actions_means_any(write) -> None:
+    config = load_config(write("models: {m: {outcomes: {any: {actions: []}, also: {window: 1h}}}}"))
+    assert all(outcome.names("whatever") for outcome in config.for_model("m").outcomes)
+
+
+def test_all_mistakes_are_reported_at_once_with_path_value_and_what_is_allowed(write) -> None:
+    found = mistakes(
+        write("""
+models:
+  ctr:
+    kind: clasification
+    outcomes:
+      click: {actions: click, window: 30, on_timeout: negativ, label: "yes", combine: average, widow: 3m}
+      zero: {window: 0s}
+      long: {window: 401d}
+      42: {}
+    segments: [1, a, a]
+    retntion: 3d
+  other: [1]
+defaults: {disorder: soon, orphan-grace: 1h}
+model: {}
+""")
+    )
+    expected = {
+        "models.ctr.kind": ("'clasification'", "did you mean 'classification'", "ranking"),
+        "models.ctr.outcomes.click.actions": ("'click'", "[click]"),
+        "models.ctr.outcomes.click.window": ("30 has no unit", "30m"),
+        "models.ctr.outcomes.click.on_timeout": ("'negativ'", "did you mean 'negative'", "unlabelled"),
+        "models.ctr.outcomes.click.label": ("'yes'", "positive, value"),
+        "models.ctr.outcomes.click.combine": ("'average'", "first, last, max, sum"),
+        "models.ctr.outcomes.click.widow": ("unknown key", "did you mean 'window'"),
+        "models.ctr.outcomes.zero.window": ("'0s'", "more than 0"),
+        "models.ctr.outcomes.long.window": ("'401d'", "400d"),
+        "models.ctr.outcomes.42": ("quotes",),
+        "models.ctr.segments[0]": ("1 is no text",),
+        "models.ctr.segments[2]": ("twice",),
+        "models.ctr.retntion": ("did you mean 'retention'",),
+        "models.other": ("[1]", "allowed keys"),
+        "defaults.disorder": ("'soon'", "10s"),
+        "defaults.orphan-grace": ("did you mean 'orphan_grace'",),
+        "model": ("did you mean 'models'",),
+    }
+    assert found.keys() == expected.keys()
+    for path, parts in expected.items():
+        assert all(part in found[path] for part in parts), (path, found[path])
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("models: {}\nmodels: {}", "line 2, column 1", "twice"),
+        ("models: {m: {}, m: {}}", "line 1, column 17", "twice"),
+        ("a: &a [x]\nb: *a", "line 2, column 4", "aliases"),
+        ("[" * 5000, "line 1, column 21", "nested too deep"),
+        ("a: !!python/object/apply:os.system [ls]", "line 1, column 4", "python/object"),
+        ("\tmodels:", "line 1, column 1", "cannot start"),
+        ("a: 2024-99-99", "", "not YAML"),
+        (b"a: \xff", "", "UTF-8"),
+        ("- 1", "", "no mapping"),
+        ("x" * (1 << 20) + "y", "", "larger"),
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused_with_its_place(write, text: str | bytes, where: str, what: str) -> None:
+    found = mistakes(write(text))
+    assert list(found) == [where]
+    assert what in found[where]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("500ms", timedelta(milliseconds=500)),
+        ("10s", timedelta(seconds=10)),
+        ("1h30m", timedelta(minutes=90)),
+        ("2w", timedelta(weeks=2)),
+        ("1d12h", timedelta(hours=36)),
+        ("1m500ms", timedelta(seconds=60.5)),
+    ],
+)
+def test_durations_are_read(text: str, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1.5h", "1 h", "30m1h", "1h1h", "١h", "9999999999w", "1y"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+@given(st.timedeltas(timedelta(), timedelta(days=5000)).map(lambda d: d - d % timedelta(milliseconds=1)))
+def test_a_duration_is_written_as_it_is_read(duration: timedelta) -> None:
+    assert parse_duration(format_duration(duration)) == duration
