@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 from confluent_kafka.admin import AdminClient
+from loopwatch.infra.kafka_jars import kafka_version
 from loopwatch.infra.real_kafka import RealKafka
 from loopwatch.infra.settings import Settings
 from loopwatch.schemas.topics import Topics
@@ -37,7 +38,10 @@ def main() -> None:
     """Run it."""
     options = _options()
     letters = options.rows.split(",") if options.rows else [row.letter for row in ROWS]
+    if unknown := set(letters) - {row.letter for row in ROWS}:
+        sys.exit(f"--rows: no row {', '.join(sorted(unknown))}; there are {', '.join(row.letter for row in ROWS)}")
     rows = [row for row in ROWS if row.letter in letters]
+    broker = f"the Kafka at {options.bootstrap}" if options.bootstrap else f"Apache Kafka {kafka_version()}"
     console = Console()
     machine = Machine.here()
     tag = f"bench-{secrets.token_hex(3)}"
@@ -66,10 +70,18 @@ def main() -> None:
         finally:
             delete_topics(bootstrap, tag)
     results = compare(runs, ROWS)
-    caption = f"{PARTITIONS} partitions; median of {options.repeats} runs in turns; first event to last\n{machine}"
+    caption = (
+        f"{broker}, {PARTITIONS} partitions; median of {options.repeats} runs in turns; first event to last\n{machine}"
+    )
     Console(width=max(console.width, 150)).print(as_table(results, caption))
     RESULTS.mkdir(exist_ok=True)
-    document = {"machine": machine, "partitions": PARTITIONS, "repeats": options.repeats, "rows": results}
+    document = {
+        "machine": machine,
+        "broker": broker,
+        "partitions": PARTITIONS,
+        "repeats": options.repeats,
+        "rows": results,
+    }
     path = RESULTS / "throughput.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
     console.print(f"written to {path.relative_to(ROOT)}")

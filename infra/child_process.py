@@ -72,6 +72,11 @@ def accepts_connections(port: int) -> bool:
     return True
 
 
+def _kill_if_ours(process: subprocess.Popen[bytes], owner_pid: int) -> None:
+    if os.getpid() == owner_pid:  # a fork of the owner inherits this, and must not end what isn't its own
+        process.kill()
+
+
 class ChildProcess:
     """One program run as a child in a session of its own (a Ctrl-C in the terminal doesn't reach it).
 
@@ -123,7 +128,7 @@ class ChildProcess:
             env=self._env,
             start_new_session=True,
         ).result()
-        weakref.finalize(self, self._process.kill)
+        weakref.finalize(self, _kill_if_ours, self._process, os.getpid())
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float, poll_s: float = 0.02) -> None:
         """Block until `ready()` is true while the program runs.

@@ -30,7 +30,8 @@ class Loopwatch:
             loopwatch.act(prediction_id, "click")
 
     An event is checked when it is handed over, by the types that the stream reads it with, and is then sent in the
-    background. Leaving the context, `close` and the process's exit flush what is left.
+    background. Leaving the context, `close` and the process's exit flush what is left. An end that skips Python's exit
+    does not (SIGTERM without a handler, a child of `multiprocessing`): flush before it.
 
     Args:
         settings: addresses and names; from the environment (``LOOPWATCH_…``) when left out.

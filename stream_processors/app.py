@@ -8,11 +8,12 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import faust
+from faust.types import TP
 
 from ..infra.clickhouse import ClickHouse
 from ..infra.kafka_admin import TopicInfo, apply_topics, input_topics
@@ -26,7 +27,7 @@ from ..schemas.outcomes import DEFAULT_OUTCOME, LoopwatchConfig
 from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
 from .engine.schema import BatchSchema
-from .engine.transport import BatchConsumer, consumer_with, transport_with
+from .engine.transport import BatchConsumer, StartPositions, consumer_with, transport_with
 from .join.rules import Rules, micros
 from .lookups import Lookups
 from .recovery import Recovery
@@ -45,6 +46,9 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
+
+OnBatch = Callable[[Any], Awaitable[None]]
+OnRevoked = Callable[[set[TP]], Awaitable[None]]
 
 
 def run_worker(settings: Settings) -> int:
@@ -98,10 +102,12 @@ def build_worker(
     return worker, stop_inserts
 
 
-def build_app(settings: Settings, worker: JoinWorker) -> faust.App:
-    """The Faust app: one agent that reads both input topics in batches."""
+def faust_app(
+    settings: Settings, on_batch: OnBatch, start_positions: StartPositions, on_revoked: OnRevoked | None = None
+) -> faust.App:
+    """The Faust app: one agent that reads both input topics in batches, co-partitioned, and acknowledges nothing itself."""
     topics = settings.topics
-    transport = transport_with(consumer_with(worker.start_positions))
+    transport = transport_with(consumer_with(start_positions))
 
     class App(faust.App):
         def _new_transport(self) -> Any:
@@ -133,17 +139,19 @@ def build_app(settings: Settings, worker: JoinWorker) -> faust.App:
     @app.agent(source, concurrency=1, name="join")
     async def join(stream: Any) -> None:
         async for event in stream.noack().events():
-            await worker.on_batch(event)
+            await on_batch(event)
 
-    async def on_revoked(app: Any, revoked: Any, *_: Any, **__: Any) -> None:
-        await worker.release(revoked)
+    if on_revoked is not None:
 
-    app.on_partitions_revoked.connect(on_revoked)  # pyright: ignore[reportArgumentType]
+        async def release(app: Any, revoked: set[TP], *_: Any, **__: Any) -> None:
+            await on_revoked(revoked)
+
+        app.on_partitions_revoked.connect(release, weak=False)  # pyright: ignore[reportArgumentType]
     return app
 
 
 async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, TopicInfo]) -> None:
-    app = build_app(settings, worker)
+    app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -82,6 +82,11 @@ class JoinWorker:
         self._oldest_batch_s: float | None = None
         self.unhealthy: str | None = None
 
+    @property
+    def stored_offsets(self) -> dict[TP, int]:
+        """Offset of the next record to store, for each partition that got on since it was taken."""
+        return dict(self._stored)
+
     async def start_positions(self, assigned: set[TP]) -> dict[TP, int]:
         """Where ClickHouse says to read on; partitions it doesn't know start where Kafka says."""
         positions: dict[TP, int] = {}

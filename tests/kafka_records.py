@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, Message, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from .waiting import wait_until
@@ -26,10 +26,19 @@ def delete_topic(bootstrap: str, topic: str) -> None:
 
 
 def topic_id(bootstrap: str, topic: str) -> str:
-    """Return the id that the broker gave this life of the topic."""
+    """Return the id that the broker gave this life of the topic (Kafka knows a topic a moment after making it)."""
     client = admin(bootstrap)
-    described = client.describe_topics(TopicCollection([topic]), request_timeout=15)
-    return str(described[topic].result(20).topic_id)
+
+    def described() -> str:
+        try:
+            futures = client.describe_topics(TopicCollection([topic]), request_timeout=15)
+            return str(futures[topic].result(20).topic_id)
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            return ""
+
+    return wait_until(described, 20, f"the id of {topic}")
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: object) -> list[int]:

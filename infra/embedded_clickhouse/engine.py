@@ -97,7 +97,9 @@ class Engine:
                 memory = raw.get_memview()
                 output = memory.view() if execution.statement.returns_rows else memoryview(b"")
                 return Result(output, _summary(raw, time.perf_counter_ns() - started), (raw, memory))
-        except (RuntimeError, UnicodeDecodeError) as exc:
+        except UnicodeDecodeError as exc:  # the message quotes data that are not UTF-8
+            raise from_engine(bytes(exc.object).decode("utf-8", "replace")) from exc
+        except RuntimeError as exc:
             raise from_engine(str(exc)) from exc
 
     def cancel_all(self) -> None:

@@ -14,7 +14,7 @@ from .statements import Edit, Statement, assignments_after
 from .tokens import Token
 
 _VERBS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN"})
-_WORDS_REFUSED = ("INTO", "OUTFILE", "INFILE", "PARALLEL")
+_WORDS_REFUSED = ("INTO", "OUTFILE", "INFILE", "PARALLEL", "PROCESSLIST")
 _EXPLAINS = ("AST", "SYNTAX", "PLAN", "PIPELINE", "ESTIMATE", "QUERY")
 _PLAIN_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?")
 

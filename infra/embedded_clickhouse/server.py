@@ -34,6 +34,9 @@ class Limits:
     """A client that sends or takes nothing for this long is given up."""
     connections: int = 96
     wait_for_slot_s: float = 2.0
+    """When all connections are taken, a new one waits this long for room, then gets 503."""
+    evict_idle_s: float = 1.0
+    """Room is made by closing the connection that has been idle longest, and at least this long."""
     drain_s: float = 10.0
     """How long `stop` lets running requests finish before it cancels them."""
 
@@ -104,14 +107,12 @@ class ConnectionServer(ThreadingMixIn, HTTPServer):
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Take a slot, or turn the connection away."""
         assert isinstance(request, socket.socket)
-        if not self._slots.acquire(blocking=False):
-            self._close_longest_idle()
-            if not self._slots.acquire(timeout=self.limits.wait_for_slot_s):
-                with contextlib.suppress(OSError):
-                    request.settimeout(1)
-                    request.sendall(_BUSY_ANSWER)
-                self.shutdown_request(request)
-                return
+        if not self._wait_for_slot():
+            with contextlib.suppress(OSError):
+                request.settimeout(1)
+                request.sendall(_BUSY_ANSWER)
+            self.shutdown_request(request)
+            return
         with self._state:
             self._idle_since[request] = time.monotonic()
         try:
@@ -139,11 +140,22 @@ class ConnectionServer(ThreadingMixIn, HTTPServer):
             self._state.notify_all()
         self._slots.release()
 
+    def _wait_for_slot(self) -> bool:
+        if self._slots.acquire(blocking=False):
+            return True
+        deadline = time.monotonic() + self.limits.wait_for_slot_s
+        while time.monotonic() < deadline:
+            self._close_longest_idle()
+            if self._slots.acquire(timeout=0.05):
+                return True
+        return False
+
     def _close_longest_idle(self) -> None:
+        latest = time.monotonic() - self.limits.evict_idle_s  # one that was just accepted is about to send a request
         with self._state:
             idle = [(since, connection) for connection, since in self._idle_since.items() if since is not None]
-            if idle:
-                connection = min(idle, key=lambda item: item[0])[1]
+            since, connection = min(idle, key=lambda item: item[0], default=(latest + 1, None))
+            if connection is not None and since <= latest:
                 del self._idle_since[connection]
                 _shut(connection)
 

@@ -132,6 +132,6 @@ def test_the_commands_it_runs_exist(services: dict[str, Any], service: str) -> N
     lines = [f"loopwatch {command[0]}"] if service == "worker" else command[0].split(" && ")
     for line in lines:
         _, *words = line.split()
-        program = [sys.executable, "-m", "loopwatch.console.cli", *words, "--help"]
+        program = [sys.executable, "-c", "from loopwatch.console.cli import main; main()", *words, "--help"]
         asked = subprocess.run(program, capture_output=True, text=True, timeout=60)
         assert asked.returncode == 0, f"{line}: {asked.stderr}"

@@ -89,7 +89,7 @@ def health_server(status: int | None) -> Iterator[int]:
             self.send_response((status or 500) if self.path == "/health" else 404)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Health)

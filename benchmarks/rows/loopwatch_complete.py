@@ -1,0 +1,66 @@
+"""Row (e): Loopwatch complete: join, ledger, rows in ClickHouse (a process of its own), feedback topic.
+
+The time ends when the last event is stored: its rows, its feedback and its ledger row.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.infra.kafka_admin import apply_topics, input_topics
+from loopwatch.infra.settings import Settings
+from loopwatch.infra.tables import apply_tables
+from loopwatch.schemas.outcomes import LoopwatchConfig
+from loopwatch.stream_processors.app import build_worker, faust_app
+from msgspec.structs import replace
+
+from ..measurement import Counts, Measurement, Stopwatch
+
+
+def run(settings: Settings, counts: Counts) -> Measurement:
+    """Process everything once; `pairs` are the matched rows found in ClickHouse."""
+    with tempfile.TemporaryDirectory() as data:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", "0", "--data", data],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().split()[-1]
+            return asyncio.run(_run(replace(settings, clickhouse_url=url), counts))
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+async def _run(settings: Settings, counts: Counts) -> Measurement:
+    clickhouse = ClickHouse(settings)
+    apply_tables(clickhouse, settings)
+    apply_topics(settings)
+    topics = input_topics(settings)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    worker, _ = build_worker(settings, LoopwatchConfig(), clickhouse, topics, failed.set_exception)
+    stopwatch = Stopwatch()
+
+    async def on_batch(event: Any) -> None:
+        stopwatch.start()
+        await worker.on_batch(event)
+
+    app = faust_app(settings, on_batch, worker.start_positions, worker.release)
+    await app.start()
+    try:
+        while sum(worker.stored_offsets.values()) < counts.events:
+            if failed.done():
+                failed.result()
+            await worker.tick(app.consumer)
+            await asyncio.sleep(0.02)
+        measurement = stopwatch.stop(counts.events)
+    finally:
+        await app.stop()
+        worker.close()
+    ((pairs,),) = clickhouse.rows(f"SELECT count() FROM {settings.clickhouse_database}.feedback_current")
+    return replace(measurement, pairs=int(pairs))
