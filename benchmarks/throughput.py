@@ -70,10 +70,8 @@ def main() -> None:
         finally:
             delete_topics(bootstrap, tag)
     results = compare(runs, ROWS)
-    caption = (
-        f"{broker}, {PARTITIONS} partitions; median of {options.repeats} runs in turns; first event to last\n{machine}"
-    )
-    Console(width=max(console.width, 150)).print(as_table(results, caption))
+    how = f"{broker}, {PARTITIONS} partitions; median of {options.repeats} runs in turns; first event to last"
+    Console(width=max(console.width, 150)).print(as_table(results, f"{how}\n{machine}"))
     RESULTS.mkdir(exist_ok=True)
     document = {
         "machine": machine,

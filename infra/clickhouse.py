@@ -88,7 +88,7 @@ class ClickHouse:
         """Insert one Arrow stream with `statement` (``INSERT … FORMAT ArrowStream``), at most once for a token."""
         settings = dict(INSERT_SETTINGS) | {"insert_deduplication_token": token}
         try:
-            self.client.command(statement, data=block, settings=settings)
+            self.client.raw_insert("", insert_block=statement.encode() + b"\n" + block, settings=settings)
         except DatabaseError:
             raise
         except ClickHouseError as exc:

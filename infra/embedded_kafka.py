@@ -38,6 +38,11 @@ class EmbeddedKafka:
         """The address for `bootstrap.servers`: the same after each restart."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        """Whether the broker has been started and hasn't ended."""
+        return self._process is not None and self._process.running
+
     def start(self) -> None:
         """Start the broker, empty, and return once it answers a metadata request.
 

@@ -77,6 +77,18 @@ def input_topics(settings: Settings, client: AdminClient | None = None) -> tuple
     return predictions, actions
 
 
+def present_topics(settings: Settings, client: AdminClient | None = None) -> dict[str, TopicInfo]:
+    """Those of our topics that exist, by name. Makes none, whatever the broker does with names it doesn't know.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+    """
+    client = client or admin(settings)
+    existing = _cluster_topics(client, settings)
+    names = [name for name in settings.topics.all if name in existing]
+    return {topic.name: topic for topic in describe(settings, names, client)} if names else {}
+
+
 def describe(settings: Settings, names: Sequence[str], client: AdminClient | None = None) -> list[TopicInfo]:
     """Topics by name, in order.
 
@@ -96,7 +108,7 @@ def describe(settings: Settings, names: Sequence[str], client: AdminClient | Non
         except KafkaException as exc:
             if exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise SettingsError(
-                    f"topic {name} does not exist on {settings.kafka_bootstrap}: run `loopwatch topics`"
+                    f"topic {name} does not exist on {settings.kafka_bootstrap}: run `loopwatch topics apply`"
                 ) from exc
             raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: topic {name}: {exc}") from exc
         replicas = min((len(partition.replicas) for partition in topic.partitions), default=0)

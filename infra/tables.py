@@ -1,5 +1,6 @@
 """Tables of ClickHouse: the numbered SQL files beside this module, applied in order, as often as you like."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from .clickhouse import ClickHouse
 from .settings import Settings
 
 _SQL = Path(__file__).parent / "sql"
+_CREATES = re.compile(r"CREATE (?:OR REPLACE )?(?:TABLE|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?[^.\s]+\.(\w+)")
 
 
 def statements(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -33,3 +35,10 @@ def apply_tables(clickhouse: ClickHouse, settings: Settings) -> int:
         clickhouse.command(statement)
         count += 1
     return count
+
+
+def missing_tables(clickhouse: ClickHouse, settings: Settings) -> list[str]:
+    """Names of tables and views that `apply_tables` would create."""
+    there = clickhouse.rows(f"SELECT name FROM system.tables WHERE database = '{settings.clickhouse_database}'")
+    names = [found[1] for _, statement in statements(settings) if (found := _CREATES.match(statement))]
+    return sorted(set(names) - {row[0] for row in there})

@@ -8,8 +8,8 @@ from ..schemas.ledger import IgnoreReason
 from .join.state import Acted, Stored, StoredPrediction
 from .join.sweeps import Sweep
 
-# An id of 128 characters in a list of these is under a megabyte of SQL.
-_IDS_A_QUERY = 5000
+# ClickHouse takes statements of 256 KiB unless told otherwise.
+_SQL_BYTES = 200_000
 
 
 class NotYet:
@@ -29,8 +29,7 @@ class Lookups:
     def find(self, ids: Sequence[str], predictions_not_yet: NotYet, actions_not_yet: NotYet) -> dict[str, Stored]:
         """What is stored of each prediction id; ids of which nothing is stored are left out."""
         found: dict[str, Stored] = {}
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            some = ids[start : start + _IDS_A_QUERY]
+        for some in in_portions(ids):
             self._find_predictions(some, predictions_not_yet, found)
             self._find_actions(some, actions_not_yet, found)
         return found
@@ -100,17 +99,37 @@ def stored_actions(clickhouse: ClickHouse, where: str) -> Iterator[tuple[str, Ac
     rows = list(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
     waited = sorted({row[0] for row in rows if row[7] == "held"})
     retired: set[tuple[str, str]] = set()
-    if waited:
-        retired = {
+    for some in in_portions(waited):
+        retired |= {
             (prediction_id, action_id)
             for prediction_id, action_id in clickhouse.rows(
                 f"SELECT DISTINCT prediction_id, action_id FROM {clickhouse.database}.action_status "
-                f"WHERE prediction_id IN ({quoted(waited)}) AND reason = '{IgnoreReason.AFTER_RETENTION}'"
+                f"WHERE prediction_id IN ({quoted(some)}) AND reason = '{IgnoreReason.AFTER_RETENTION}'"
             )
         }
     for prediction_id, action_id, name, ts_us, text, number, offset, _, reason in rows:
         is_retired = reason == IgnoreReason.AFTER_RETENTION or (prediction_id, action_id) in retired
         yield prediction_id, Acted(action_id, name, ts_us, scalar_of(text, number), offset, is_retired)
+
+
+def in_portions(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Ids in portions that fit into a statement.
+
+    >>> [len(some) for some in in_portions(["x" * 97] * 4500)]
+    [2000, 2000, 500]
+    """
+    portion: list[str] = []
+    size = 0
+    for each in ids:
+        # Quotes, comma, and room for escapes and characters of several bytes.
+        cost = len(each.encode()) + 3 + each.count("\\") + each.count("'")
+        if size + cost > _SQL_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(each)
+        size += cost
+    if portion:
+        yield portion
 
 
 def scalar_of(text: str | None, number: float | None) -> Scalar:

@@ -10,7 +10,7 @@ from ..schemas.decode import DEFAULT_MAX_EVENT_BYTES, EventDecoder, action_decod
 from ..schemas.errors import PoisonLimitExceeded
 from ..schemas.ledger import ActionClass, PredictionClass
 from .join.join import PartitionJoin
-from .join.output import HOUR_US, Count, Output, SettledAction
+from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction
 from .join.rules import Rules
 from .join.state import Acted, Stored
 from .join.watermark import NEVER, TopicClock
@@ -141,29 +141,28 @@ class PartitionProcessor:
 
     def unknown_to_memory(self, batch: SortedOut[Any]) -> list[str]:
         """Ids of the batch to look up in ClickHouse before `apply`."""
-        return self.join.unknown_to_memory([ours.event.prediction_id for ours in batch.ours])
+        return self.join.unknown_to_memory(batch.ids)
 
     def apply(self, topic: str, batch: SortedOut[Any], stored: Mapping[str, Stored], flush: Flush, now_us: int) -> None:
         """Join a prepared batch, with what was found in ClickHouse, into the output of the flush."""
         source = self._inputs[topic]
         of_actions = source is self.actions
         clock = source.clock
-        if batch.ours:
-            latest = max([ours.ts_us for ours in batch.ours])
-            clock.observe(latest, now_us, self.limits.live_within_us, replayed=batch.replayed)
+        if batch.events:
+            clock.observe(max(batch.ts_us), now_us, self.limits.live_within_us, replayed=batch.replayed)
         if batch.closed_us is not None:
             clock.closed_us = max(clock.closed_us, batch.closed_us)
         clock.idle = False
         out = flush.output
         # Rows of a flush that did not end are stored already, and must not be stored again.
-        unfinished = bool(batch.ours) and batch.ours[0].offset <= source.position.rows_until
+        unfinished = bool(batch.events) and batch.offsets[0] <= source.position.rows_until
         joined = Output() if unfinished else out
         if of_actions:
-            self.join.actions(batch.ours, stored, joined, flush.number)
+            self.join.actions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number)
         else:
-            if batch.ours:
-                self.join.last_prediction_offset = batch.ours[-1].offset
-            self.join.predictions(batch.ours, stored, joined, flush.number)
+            if batch.events:
+                self.join.last_prediction_offset = batch.offsets[-1]
+            self.join.predictions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number)
         if unfinished:
             self._leave_out_stored(joined, source.position.rows_until)
             out.extend(joined)
@@ -206,7 +205,15 @@ class PartitionProcessor:
         self._inputs[topic].clock.idle = idle
 
     def _leave_out_stored(self, joined: Output, until: int) -> None:
-        joined.predictions = [row for row in joined.predictions if row.offset > until]
+        rows = joined.predictions
+        kept = [index for index, offset in enumerate(rows.offsets) if offset > until]
+        joined.predictions = PredictionRows()
+        joined.predictions.add(
+            self.partition,
+            [rows.offsets[index] for index in kept],
+            [rows.ts_us[index] for index in kept],
+            [rows.events[index] for index in kept],
+        )
         for row in joined.actions:
             before = self._unfinished.get(row.offset)
             # What it is now holds, unless it waits: then its final class will be written when it is known.
@@ -231,11 +238,13 @@ class PartitionProcessor:
         partition, now_hour = self.partition, now_us // HOUR_US
         counts = out.counts
         if of_actions:
-            hours = Counter([ours.ts_us // HOUR_US for ours in batch.ours])
+            hours = Counter([ts_us // HOUR_US for ts_us in batch.ts_us])
             for hour, n in hours.items():
                 counts[Count(True, partition, "", hour, RECEIVED)] += n
         else:
-            received = Counter([(ours.event.model, ours.ts_us // HOUR_US) for ours in batch.ours])
+            received = Counter(
+                [(event.model, ts_us // HOUR_US) for event, ts_us in zip(batch.events, batch.ts_us, strict=True)]
+            )
             for (model, hour), n in received.items():
                 counts[Count(False, partition, model, hour, RECEIVED)] += n
         invalid = ActionClass.INVALID if of_actions else PredictionClass.INVALID

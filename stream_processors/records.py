@@ -16,14 +16,6 @@ E = TypeVar("E", Prediction, Action)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Ours(NamedTuple, Generic[E]):
-    """An event that belongs to the partition it was read from. `ts_us` is its event time in µs."""
-
-    offset: int
-    ts_us: int
-    event: E
-
-
 class Misrouted(NamedTuple):
     """A raw record whose id belongs to another partition, to be forwarded there."""
 
@@ -33,11 +25,15 @@ class Misrouted(NamedTuple):
 
 
 class SortedOut(Struct, Generic[E]):
-    """A batch after decoding. Every record is in exactly one of the lists, or is a control record."""
+    """A batch after decoding. Every record is in exactly one of the lists, or is a control or a repeated record."""
 
-    ours: list[Ours[E]]
-    rejected: list[tuple[Any, Rejected]]
-    misrouted: list[Misrouted]
+    offsets: list[int]
+    """Of the events that belong here; `ts_us` is their event time in µs."""
+    ts_us: list[int]
+    events: list[E]
+    ids: list[str]
+    rejected: list[tuple[Any, Rejected]] = []
+    misrouted: list[Misrouted] = []
     repeated: int = 0
     """Forwarded a second time after a crash: seen before, and counted nowhere."""
     control: int = 0
@@ -65,8 +61,8 @@ def sort_out(
     decoder: EventDecoder[E], records: Sequence[Any], partition: int, partitions: int, origins: Origins, topic_id: str
 ) -> SortedOut[E]:
     """Decode the records of `partition` and sort them out. Never raises for what a record holds."""
-    batch: SortedOut[E] = SortedOut([], [], [])
-    if any([record.headers for record in records]):
+    batch: SortedOut[E] = SortedOut([], [], [], [])
+    if any(record.headers for record in records):
         records = _without_control(batch, records, origins, topic_id)
     decoded = decoder.decode_batch([record.value for record in records])
     events = cast("list[E]", decoded.events)
@@ -82,9 +78,10 @@ def sort_out(
                 batch.misrouted.append(Misrouted(record, home, prediction_id))
         kept = (homes == partition).nonzero()[0].tolist()
         records, events = [records[index] for index in kept], [events[index] for index in kept]
-    batch.ours = [
-        Ours(record.offset, micros_of(event.ts), event) for record, event in zip(records, events, strict=True)
-    ]
+        ids = [ids[index] for index in kept]
+    batch.offsets = [record.offset for record in records]
+    batch.ts_us = [micros_of(event.ts) for event in events]
+    batch.events, batch.ids = events, ids
     return batch
 
 

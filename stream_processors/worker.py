@@ -16,6 +16,7 @@ from ..infra import metrics
 from ..infra.kafka_admin import TopicInfo
 from ..infra.logs import logger
 from ..infra.settings import Settings
+from .alignment import Alignment
 from .engine.batches import RecordBatch
 from .engine.transport import BatchConsumer
 from .join.rules import Rules
@@ -73,6 +74,8 @@ class JoinWorker:
         self._flush_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
         self._partitions: dict[int, PartitionProcessor] = {}
         self._parked: dict[int, PartitionProcessor] = {}
+        self._alignments: dict[int, Alignment] = {}
+        self._consumer: BatchConsumer | None = None
         self._flush = Flush(1)
         self._writing: asyncio.Task[None] | None = None
         self._stored_flush = 0
@@ -88,13 +91,15 @@ class JoinWorker:
         return dict(self._stored)
 
     async def start_positions(self, assigned: set[TP]) -> dict[TP, int]:
-        """Where ClickHouse says to read on; partitions it doesn't know start where Kafka says."""
+        """Where to read on: behind what is stored. What ClickHouse doesn't know is read from its beginning, whatever was
+        committed to Kafka: tables that were dropped fill again.
+        """
         positions: dict[TP, int] = {}
         for topic in self._topics:
             partitions = sorted(tp.partition for tp in assigned if tp.topic == topic.name)
             if partitions:
                 offsets = await self._in_thread(self._recovery.next_offsets, topic, partitions)
-                positions |= {TP(topic.name, partition): offset for partition, offset in offsets.items()}
+                positions |= {TP(topic.name, partition): offsets.get(partition, 0) for partition in partitions}
         return positions
 
     async def on_batch(self, event: Any) -> None:
@@ -102,9 +107,17 @@ class JoinWorker:
         batch: RecordBatch = event.value
         try:
             async with self._lock:
-                await self._join_batch(event, batch)
-                if len(self._flush) >= self._settings.flush_rows:
-                    await self._seal()
+                processor = await self._processor(batch.partition)
+                alignment = self._alignments.setdefault(batch.partition, Alignment())
+                if batch.topic == self._topics[0].name:
+                    await self._join_batch(event, batch, processor)
+                    alignment.predictions_read(batch)
+                    await self._join_aligned(processor, alignment)
+                elif self._predictions_left(processor) and alignment.is_ahead(batch):
+                    alignment.put_aside(event, batch)
+                    self._hold_back(batch.tp)
+                else:
+                    await self._join_batch(event, batch, processor)
         except Exception as exc:
             self._on_fatal(exc)
 
@@ -112,7 +125,10 @@ class JoinWorker:
         """To be called a few times in the linger: flush what is due, run sweeps, watch progress."""
         try:
             async with self._lock:
+                self._consumer = consumer
                 await self._take_partitions({tp.partition for tp in consumer.assignment()})
+                for partition, alignment in self._alignments.items():
+                    await self._join_aligned(self._partitions[partition], alignment)
                 self._note_idle(consumer)
                 await self._sweep()
                 lingered = self._oldest_batch_s is not None and (
@@ -139,7 +155,7 @@ class JoinWorker:
                 self._flush = Flush(self._flush.number + 1)
             self._oldest_batch_s = None
             log.info("partitions released", partitions=sorted(self._partitions), clean=clean)
-            self._partitions = {}
+            self._partitions, self._alignments = {}, {}
             self._stored, self._caught_up_since = {}, {}
             metrics.forget_partitions()
 
@@ -154,8 +170,27 @@ class JoinWorker:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._flush_thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _join_batch(self, event: Any, batch: RecordBatch) -> None:
-        processor = await self._processor(batch.partition)
+    async def _join_aligned(self, processor: PartitionProcessor, alignment: Alignment) -> None:
+        """Join the action batches that waited for predictions and need not any more."""
+        if not alignment:
+            return
+        for event, batch in alignment.take(everything=not self._predictions_left(processor)):
+            await self._join_batch(event, batch, processor)
+        if not alignment and self._consumer is not None:
+            self._consumer.on_buffer_drop(TP(self._topics[1].name, processor.partition))
+
+    def _predictions_left(self, processor: PartitionProcessor) -> bool:
+        """Whether Kafka has predictions of the partition that were not read yet."""
+        name = self._topics[0].name
+        consumer = self._consumer
+        return consumer is not None and consumer.lag(TP(name, processor.partition), processor.next_offset(name)) > 0
+
+    def _hold_back(self, tp: TP) -> None:
+        """Fetch no more of a topic partition until what was put aside is joined."""
+        if self._consumer is not None:
+            self._consumer.on_buffer_full(tp)
+
+    async def _join_batch(self, event: Any, batch: RecordBatch, processor: PartitionProcessor) -> None:
         self._hand_on_stored()
         not_yet = self._not_yet(processor)
         prepared = processor.prepare(batch.topic, batch.records)
@@ -166,6 +201,8 @@ class JoinWorker:
         if self._oldest_batch_s is None:
             self._oldest_batch_s = time.monotonic()
         metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
+        if len(self._flush) >= self._settings.flush_rows:
+            await self._seal()
 
     async def _processor(self, partition: int) -> PartitionProcessor:
         processor = self._partitions.get(partition)

@@ -6,6 +6,7 @@ looks those up. It then feeds the batch (`predictions` or `actions`) with what i
 says so (`stored`), and only then may entries leave memory. What is in memory or in ClickHouse is everything.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
@@ -16,7 +17,7 @@ from ...schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .hot_state import HotState
 from .interning import Interner
 from .known_ids import KnownIds
-from .output import HOUR_US, AcceptedPrediction, ClassifiedAction, Count, OutcomeRow, Output, SettledAction
+from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction
 from .rules import OutcomeRule, Rules
 from .state import Acted, Entry, HeldActions, Stored
 from .sweeps import Sweeps
@@ -66,61 +67,99 @@ class PartitionJoin:
         return [prediction_id for prediction_id, maybe in zip(asked, self.known.maybe(asked), strict=True) if maybe]
 
     def predictions(
-        self, batch: Sequence[tuple[int, int, Prediction]], stored: Mapping[str, Stored], out: Output, flush: int
+        self,
+        offsets: Sequence[int],
+        ts_us: Sequence[int],
+        events: Sequence[Prediction],
+        stored: Mapping[str, Stored],
+        out: Output,
+        flush: int,
     ) -> None:
-        """Take in predictions as (offset, event time in µs, event). `stored` is what was found of the unknown ids."""
-        hot, held, partition = self.hot.entries, self.held, self.partition
-        text, mapping, rules_of = self._intern.text, self._intern.map, self.rules.of
-        accepted: dict[tuple[str, int], int] = {}
+        """Take in predictions with their offsets and event times (µs). `stored` is what was found of the unknown ids."""
+        hot, held, timers = self.hot.entries, self.held, self._timers
+        text, mapping = self._intern.text, self._intern.map
+        model, rules = "", None
         fresh: list[str] = []
-        for offset, ts_us, event in batch:
+        duplicates: list[int] = []
+        for offset, at_us, event in zip(offsets, ts_us, events, strict=True):
             prediction_id = event.prediction_id
-            found = stored.get(prediction_id)
+            found = stored.get(prediction_id) if stored else None
             if prediction_id in hot or (found is not None and found.prediction is not None):
-                out.counts[Count(False, partition, event.model, ts_us // HOUR_US, PredictionClass.DUPLICATE)] += 1
+                duplicates.append(len(fresh) + len(duplicates))
                 continue
-            rules = rules_of(event.model)
+            if rules is None or event.model != model:
+                model = event.model
+                rules = self.rules.of(model)
             entry = hot[prediction_id] = Entry(
-                ts_us, rules, text(event.version), event.prediction, event.score, mapping(event.segments),
-                mapping(event.variants), offset, flush=flush,
-            )  # fmt: skip
+                at_us,
+                rules,
+                text(event.version),
+                event.prediction,
+                event.score,
+                mapping(event.segments) if event.segments else None,
+                mapping(event.variants) if event.variants else None,
+                offset,
+                None,
+                0,
+                0,
+                flush,
+            )
             fresh.append(prediction_id)
             for rule in rules.outcomes:
-                self._timer(rule, prediction_id, ts_us)
-            if prediction_id in held or found is not None:
+                due = timers.get(rule) or self._timers_of(rule)
+                due.add(at_us + rule.window_us, prediction_id)
+            if found is not None or prediction_id in held:
                 self._meet_earlier_actions(prediction_id, entry, found, out)
-            out.predictions.append(AcceptedPrediction(event, ts_us, partition, offset))
-            key = (rules.model, ts_us // HOUR_US)
-            accepted[key] = accepted.get(key, 0) + 1
         self.known.add(fresh)
-        for (model, hour), n in accepted.items():
-            out.counts[Count(False, partition, model, hour, PredictionClass.ACCEPTED)] += n
+        if duplicates:
+            for index in duplicates:
+                at = Count(
+                    False, self.partition, events[index].model, ts_us[index] // HOUR_US, PredictionClass.DUPLICATE
+                )
+                out.counts[at] += 1
+            gone = set(duplicates)
+            kept = [index for index in range(len(events)) if index not in gone]
+            offsets, ts_us = [offsets[index] for index in kept], [ts_us[index] for index in kept]
+            events = [events[index] for index in kept]
+        out.predictions.add(self.partition, offsets, ts_us, events)
+        accepted = Counter([(event.model, at_us // HOUR_US) for event, at_us in zip(events, ts_us, strict=True)])
+        for (of_model, hour), n in accepted.items():
+            out.counts[Count(False, self.partition, of_model, hour, PredictionClass.ACCEPTED)] += n
 
     def actions(
-        self, batch: Sequence[tuple[int, int, Action]], stored: Mapping[str, Stored], out: Output, flush: int
+        self,
+        offsets: Sequence[int],
+        ts_us: Sequence[int],
+        events: Sequence[Action],
+        stored: Mapping[str, Stored],
+        out: Output,
+        flush: int,
     ) -> None:
-        """Take in actions as (offset, event time in µs, event). `stored` is what was found of the unknown ids."""
-        hot, partition = self.hot.entries, self.partition
-        for offset, ts_us, event in batch:
+        """Take in actions with their offsets and event times (µs). `stored` is what was found of the unknown ids."""
+        hot, partition, rows = self.hot.entries, self.partition, out.actions
+        newly_held: list[str] = []
+        for offset, at_us, event in zip(offsets, ts_us, events, strict=True):
             prediction_id = event.prediction_id
             entry = hot.get(prediction_id)
-            found = stored.get(prediction_id)
+            found = stored.get(prediction_id) if stored else None
             if entry is None and found is not None and found.prediction is not None:
                 entry = self.load(prediction_id, found, flush)
-            acted = Acted(event.action_id, event.name, ts_us, event.value, offset)
+            acted = Acted(event.action_id, event.name, at_us, event.value, offset)
             if entry is None:
                 if self._hold(prediction_id, acted, found, flush):
-                    out.actions.append(ClassifiedAction(event, ts_us, "", ActionClass.HELD, None, partition, offset))
+                    newly_held.append(prediction_id)
+                    rows.append(ActionRow(event, at_us, "", ActionClass.HELD, None, partition, offset))
                 else:
-                    out.counts[Count(True, partition, "", ts_us // HOUR_US, ActionClass.DUPLICATE)] += 1
+                    out.counts[Count(True, partition, "", at_us // HOUR_US, ActionClass.DUPLICATE)] += 1
                 continue
             model = entry.rules.model
             if entry.acted is not None and acted.action_id in entry.acted:
-                out.counts[Count(True, partition, model, ts_us // HOUR_US, ActionClass.DUPLICATE)] += 1
+                out.counts[Count(True, partition, model, at_us // HOUR_US, ActionClass.DUPLICATE)] += 1
                 continue
             entry.flush = flush
             action_class, reason = self._join(prediction_id, entry, acted)
-            out.actions.append(ClassifiedAction(event, ts_us, model, action_class, reason, partition, offset))
+            rows.append(ActionRow(event, at_us, model, action_class, reason, partition, offset))
+        self.known.add(newly_held)
 
     def load(self, prediction_id: str, stored: Stored, flush: int) -> Entry:
         """Bring a prediction that ClickHouse knows back into hot state, with all its accepted actions."""
@@ -142,7 +181,7 @@ class PartitionJoin:
             elif self._is_due(entry, rule) and self._counting(entry, rule):
                 entry.closed |= rule.bit
             else:
-                self._timer(rule, prediction_id, entry.ts_us)
+                self._timers_of(rule).add(entry.ts_us + rule.window_us, prediction_id)
         if entry.closed == rules.all_bits:
             self.hot.close(prediction_id)
         return entry
@@ -151,6 +190,7 @@ class PartitionJoin:
         """Put actions that ClickHouse has as held back into memory, after a restart."""
         for acted in actions:
             self._hold(prediction_id, acted, _SOMETHING_STORED, 0)
+        self.known.add([prediction_id])
 
     def settle(self, now_us: int, out: Output, flush: int) -> int:
         """Emit outcomes that changed, advance the watermark and handle what is due. Returns the watermark (µs)."""
@@ -202,7 +242,6 @@ class PartitionJoin:
         until_us = acted.ts_us + self.rules.orphan_grace_us
         if held is None:
             held = self.held[prediction_id] = HeldActions({}, found is None, until_us, flush)
-            self.known.add([prediction_id])
             self._held_timers.add(until_us, prediction_id)
         elif until_us > held.until_us:
             held.until_us = until_us
@@ -311,11 +350,11 @@ class PartitionJoin:
         counts, ts_us = entry.rules.counts, entry.ts_us
         return [acted for acted in entry.acted.values() if counts(rule, ts_us, acted)]
 
-    def _timer(self, rule: OutcomeRule, prediction_id: str, ts_us: int) -> None:
+    def _timers_of(self, rule: OutcomeRule) -> Timers[str]:
         timers = self._timers.get(rule)
         if timers is None:
             timers = self._timers[rule] = Timers()
-        timers.add(ts_us + rule.window_us, prediction_id)
+        return timers
 
     def _is_due(self, entry: Entry, rule: OutcomeRule) -> bool:
         return entry.ts_us + rule.window_us < self.watermark.us

@@ -1,7 +1,10 @@
 """What the join says of a stretch of input: rows to store, feedback to publish, counts for the ledger."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from ...schemas.events import Action, Prediction
 from ...schemas.feedback import FeedbackStatus
@@ -11,16 +14,29 @@ from .state import Entry
 HOUR_US = 3_600_000_000
 
 
-class AcceptedPrediction(NamedTuple):
-    """A prediction to store. `ts_us` is its event time in µs."""
+class PredictionRows:
+    """Predictions to store, column by column. `ts_us` is event time in µs."""
 
-    event: Prediction
-    ts_us: int
-    partition: int
-    offset: int
+    __slots__ = ("events", "offsets", "partitions", "ts_us")
+
+    def __init__(self) -> None:
+        self.events: list[Prediction] = []
+        self.ts_us: list[int] = []
+        self.partitions: list[int] = []
+        self.offsets: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def add(self, partition: int, offsets: Sequence[int], ts_us: Sequence[int], events: Sequence[Prediction]) -> None:
+        """Add the accepted predictions of a batch."""
+        self.events += events
+        self.ts_us += ts_us
+        self.partitions += [partition] * len(events)
+        self.offsets += offsets
 
 
-class ClassifiedAction(NamedTuple):
+class ActionRow(Struct, gc=False):
     """An action to store, with its class at arrival."""
 
     event: Action
@@ -32,7 +48,7 @@ class ClassifiedAction(NamedTuple):
     offset: int
 
 
-class SettledAction(NamedTuple):
+class SettledAction(Struct, gc=False):
     """What became of an action that was held before."""
 
     partition: int
@@ -43,7 +59,7 @@ class SettledAction(NamedTuple):
     reason: IgnoreReason | None
 
 
-class OutcomeRow(NamedTuple):
+class OutcomeRow(Struct, gc=False):
     """A revision of one outcome of one prediction."""
 
     prediction_id: str
@@ -75,15 +91,19 @@ class Output:
     """Collects until a flush takes it; shared by the partitions of a worker."""
 
     def __init__(self) -> None:
-        self.predictions: list[AcceptedPrediction] = []
-        self.actions: list[ClassifiedAction] = []
+        self.predictions = PredictionRows()
+        self.actions: list[ActionRow] = []
         self.settled: list[SettledAction] = []
         self.outcomes: list[OutcomeRow] = []
         self.counts: Counter[Count] = Counter()
 
     def extend(self, other: "Output") -> None:
         """Add everything of another output."""
-        self.predictions += other.predictions
+        rows = other.predictions
+        self.predictions.events += rows.events
+        self.predictions.ts_us += rows.ts_us
+        self.predictions.partitions += rows.partitions
+        self.predictions.offsets += rows.offsets
         self.actions += other.actions
         self.settled += other.settled
         self.outcomes += other.outcomes

@@ -11,7 +11,8 @@ import pyarrow as pa
 from ...schemas.dead_letters import DeadLetter
 from ...schemas.events import Scalar
 from ...schemas.labels import number_text
-from ..join.output import HOUR_US, AcceptedPrediction, ClassifiedAction, Count, OutcomeRow, SettledAction
+from ...schemas.ledger import ActionClass
+from ..join.output import HOUR_US, ActionRow, Count, OutcomeRow, PredictionRows, SettledAction
 from ..join.watermark import NEVER
 from ..output import Checkpoint, Refused
 from .source import Source
@@ -25,9 +26,9 @@ _KIND = {float: 0, int: 0, type(None): 0, str: 1, bool: 1}
 _encode = msgspec.json.Encoder().encode
 
 
-def predictions(rows: Sequence[AcceptedPrediction], source: Source) -> pa.Table:
+def predictions(rows: PredictionRows, source: Source) -> pa.Table:
     """Rows of table `predictions`."""
-    events, ts_us, partitions, offsets = zip(*rows, strict=True)
+    events = rows.events
     values = [event.prediction for event in events]
     numeric, categorical = _features([event.features for event in events])
     return pa.table(
@@ -35,7 +36,7 @@ def predictions(rows: Sequence[AcceptedPrediction], source: Source) -> pa.Table:
             "prediction_id": [event.prediction_id for event in events],
             "model": [event.model for event in events],
             "version": [event.version for event in events],
-            "ts": _micros(ts_us),
+            "ts": _micros(rows.ts_us),
             "entity_id": [event.entity_id for event in events],
             "prediction": _texts(values),
             "prediction_value": _numbers(values),
@@ -49,21 +50,21 @@ def predictions(rows: Sequence[AcceptedPrediction], source: Source) -> pa.Table:
             "cost_usd": pa.array([event.cost_usd for event in events], pa.float64()),
             "generation": ["" if event.generation is None else _encode(event.generation) for event in events],
             "trace_id": [event.trace_id for event in events],
-            **_origin(source, source.predictions, partitions, offsets),
+            **_origin(source, source.predictions, rows.partitions, rows.offsets),
         }
     )
 
 
-def actions(rows: Sequence[ClassifiedAction], source: Source) -> pa.Table:
+def actions(rows: Sequence[ActionRow], source: Source) -> pa.Table:
     """Rows of table `actions`."""
-    events, ts_us, models, classes, reasons, partitions, offsets = zip(*rows, strict=True)
+    events = [row.event for row in rows]
     values = [event.value for event in events]
     return pa.table(
         {
             "prediction_id": [event.prediction_id for event in events],
             "action_id": [event.action_id for event in events],
             "name": [event.name for event in events],
-            "ts": _micros(ts_us),
+            "ts": _micros([row.ts_us for row in rows]),
             "value": _texts(values),
             "value_num": _numbers(values),
             "actor": [event.actor for event in events],
@@ -74,25 +75,24 @@ def actions(rows: Sequence[ClassifiedAction], source: Source) -> pa.Table:
                 ],
                 _TEXT_MAP,
             ),
-            "model": models,
-            "class": classes,
-            "reason": [reason or "" for reason in reasons],
-            **_origin(source, source.actions, partitions, offsets),
+            "model": [row.model for row in rows],
+            "class": [row.action_class for row in rows],
+            "reason": [row.reason or "" for row in rows],
+            **_origin(source, source.actions, [row.partition for row in rows], [row.offset for row in rows]),
         }
     )
 
 
 def action_status(rows: Sequence[SettledAction], source: Source) -> pa.Table:
     """Rows of table `action_status`."""
-    _, prediction_ids, action_ids, models, classes, reasons = zip(*rows, strict=True)
     return pa.table(
         {
-            "prediction_id": prediction_ids,
-            "action_id": action_ids,
-            "model": models,
-            "class": classes,
-            "reason": [reason or "" for reason in reasons],
-            "rank": pa.array([1 if each == "orphan" else 2 for each in classes], pa.uint8()),
+            "prediction_id": [row.prediction_id for row in rows],
+            "action_id": [row.action_id for row in rows],
+            "model": [row.model for row in rows],
+            "class": [row.action_class for row in rows],
+            "reason": [row.reason or "" for row in rows],
+            "rank": pa.array([1 if row.action_class is ActionClass.ORPHAN else 2 for row in rows], pa.uint8()),
             "_ingested_at": _constant(source.ingested_ms, len(rows), _MILLIS),
         }
     )
@@ -100,40 +100,36 @@ def action_status(rows: Sequence[SettledAction], source: Source) -> pa.Table:
 
 def feedback(rows: Sequence[OutcomeRow], source: Source) -> pa.Table:
     """Rows of table `feedback`."""
-    (
-        prediction_ids, entries, outcomes, statuses, labels, label_values, action_ids, action_ts, n_actions, revisions,
-        partitions, from_action, offsets,
-    ) = zip(*rows, strict=True)  # fmt: skip
+    entries = [row.entry for row in rows]
     values = [entry.prediction for entry in entries]
+    prediction_us = pa.array([entry.ts_us for entry in entries], pa.int64())
+    action_us = pa.array([row.action_ts_us for row in rows], pa.int64())
     return pa.table(
         {
             "model": [entry.rules.model for entry in entries],
-            "outcome": outcomes,
-            "prediction_id": prediction_ids,
-            "status": statuses,
-            "label": pa.array(labels, pa.string()),
-            "label_value": pa.array(label_values, pa.float64()),
-            "action_id": pa.array(action_ids, pa.string()),
-            "n_actions": pa.array(n_actions, pa.uint32()),
+            "outcome": [row.outcome for row in rows],
+            "prediction_id": [row.prediction_id for row in rows],
+            "status": [row.status for row in rows],
+            "label": pa.array([row.label for row in rows], pa.string()),
+            "label_value": pa.array([row.label_value for row in rows], pa.float64()),
+            "action_id": pa.array([row.action_id for row in rows], pa.string()),
+            "n_actions": pa.array([row.n_actions for row in rows], pa.uint32()),
             "prediction": _texts(values),
             "prediction_value": _numbers(values),
             "score": pa.array([entry.score for entry in entries], pa.float64()),
             "version": [entry.version for entry in entries],
             "segments": _map([entry.segments for entry in entries], _TEXT_MAP),
             "variants": _map([entry.variants for entry in entries], _TEXT_MAP),
-            "prediction_ts": _micros([entry.ts_us for entry in entries]),
-            "action_ts": _micros(action_ts),
+            "prediction_ts": prediction_us.cast(_MICROS),
+            "action_ts": action_us.cast(_MICROS),
             "delay_ms": pa.array(
-                [
-                    None if ts is None else (ts - entry.ts_us) / 1000
-                    for ts, entry in zip(action_ts, entries, strict=True)
-                ],
+                [None if row.action_ts_us is None else (row.action_ts_us - row.entry.ts_us) / 1000 for row in rows],
                 pa.float64(),
             ),
-            "revision": pa.array(revisions, pa.uint32()),
-            "_topic": [source.actions.name if each else source.predictions.name for each in from_action],
-            "_partition": pa.array(partitions, pa.uint32()),
-            "_offset": pa.array(offsets, pa.uint64()),
+            "revision": pa.array([row.revision for row in rows], pa.uint32()),
+            "_topic": [source.actions.name if row.from_action else source.predictions.name for row in rows],
+            "_partition": pa.array([row.partition for row in rows], pa.uint32()),
+            "_offset": pa.array([row.offset for row in rows], pa.uint64()),
             "_ingested_at": _constant(source.ingested_ms, len(rows), _MILLIS),
         }
     )

@@ -67,7 +67,7 @@ class FlushWriter:
         out = flush.output
         if out.predictions:
             rows = columns.predictions(out.predictions, source)
-            self._insert("predictions", rows, flush, {row.partition for row in out.predictions})
+            self._insert("predictions", rows, flush, set(out.predictions.partitions))
         if out.actions:
             rows = columns.actions(out.actions, source)
             self._insert("actions", rows, flush, {row.partition for row in out.actions})

@@ -27,6 +27,7 @@ import urllib3
 from backports import zstd
 from clickhouse_connect.driver.exceptions import DatabaseError
 from loopwatch.infra.embedded_clickhouse import EmbeddedClickHouse
+from loopwatch.infra.embedded_clickhouse.reader_names import TABLE_FUNCTIONS
 from loopwatch.infra.embedded_clickhouse.server import Limits
 from loopwatch.schemas.errors import EmbeddedServiceError, SettingsError
 
@@ -520,6 +521,17 @@ def test_the_engine_gives_a_reader_nothing_but_the_tables(guarded: Server, sql: 
     assert not Path("/tmp/loopwatch-reader-out").exists()
 
 
+def test_every_table_function_of_the_engine_that_is_not_allowed_is_refused(guarded: Server):
+    names = (
+        guarded.client(username="w", password=WRITER).query("SELECT name FROM system.table_functions").result_columns[0]
+    )
+    refused = [name for name in names if name.lower() not in TABLE_FUNCTIONS]
+    assert len(refused) > 60
+    for name in refused:
+        for sql in (f"SELECT * FROM {name}('a', 'b')", f'SELECT 1 IN (SELECT * FROM "{name.upper()}"())'):
+            assert as_reader(guarded, sql).headers["X-ClickHouse-Exception-Code"] == "497", sql
+
+
 def test_readonly_holds_in_the_engine_for_everything_the_allowlist_would_miss(guarded: Server):
     writer = guarded.client(username="w", password=WRITER, settings={"readonly": "1"})
     for sql in (
@@ -629,16 +641,20 @@ def test_slow_and_too_many_clients_are_turned_away_and_others_served(tmp_path: P
 
 def test_data_survive_sigterm_and_sigkill_and_a_directory_has_one_owner(tmp_path: Path):
     data = tmp_path / "data"
+    once = {**EXACTLY_ONCE, "insert_deduplication_token": "topic:0:0-0"}
     first = Server(data)
-    first.client().command("CREATE TABLE kept (a Int64) ENGINE = MergeTree ORDER BY a")
+    first.client().command(
+        "CREATE TABLE kept (a Int64) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 100"
+    )
     first.client().insert("kept", [[1], [2]], column_names=["a"])
     with pytest.raises(AssertionError, match="stop that one first"):
         Server(data)
     assert first.stop() == 0
     second = Server(data)
     assert count(second, "kept") == 2
-    second.client().insert("kept", [[3]], column_names=["a"])
+    second.client().insert("kept", [[3]], column_names=["a"], settings=once)
     assert second.stop(signal.SIGKILL) == -signal.SIGKILL
     third = Server(data)
+    third.client().insert("kept", [[3]], column_names=["a"], settings=once)  # a retry after the crash
     assert count(third, "kept") == 3
     assert third.stop(signal.SIGINT) == 0

@@ -1,0 +1,58 @@
+"""``loopwatch``: every command, and how an error reaches whoever typed it.
+
+Each command has a module of its own, which imports heavy libraries only where it runs: help is instant.
+"""
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from .commands import config, dev, doctor, ledger, replay, sql, tables, topics, watermark, worker
+from .failures import ReportingGroup
+
+app = typer.Typer(
+    name="loopwatch",
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Watch the feedback loop of models in production: predictions joined with what people then did, exactly and "
+    "accounted for.",
+    epilog="Kafka is found by LOOPWATCH_KAFKA_BOOTSTRAP (127.0.0.1:9092), ClickHouse by LOOPWATCH_CLICKHOUSE_URL "
+    "(http://127.0.0.1:8123), your models by LOOPWATCH_CONFIG. `loopwatch doctor` says whether all of it is well.",
+)
+
+_RUN, _SEND, _LOOK, _SET_UP = "Run", "Send events", "Look at what came of them", "Set up"
+
+app.command("dev", rich_help_panel=_RUN)(dev.dev)
+app.command("worker", rich_help_panel=_RUN)(worker.worker)
+app.command("replay", rich_help_panel=_SEND)(replay.replay)
+app.command("watermark", rich_help_panel=_SEND)(watermark.watermark)
+app.command("ledger", rich_help_panel=_LOOK)(ledger.ledger)
+app.command("sql", rich_help_panel=_LOOK)(sql.sql)
+app.command("doctor", rich_help_panel=_SET_UP)(doctor.doctor)
+app.add_typer(topics.app, name="topics", rich_help_panel=_SET_UP)
+app.add_typer(tables.app, name="tables", rich_help_panel=_SET_UP)
+app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"loopwatch {installed_version('loopwatch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit status."""
+    app(prog_name="loopwatch")

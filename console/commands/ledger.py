@@ -1,0 +1,2 @@
+def ledger() -> None:
+    """x"""
