@@ -3,6 +3,7 @@
 Each command has a module of its own, which imports heavy libraries only where it runs: help is instant.
 """
 
+import logging
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Watch the feedback loop of models in production: predictions joined with what people then did, exactly and "
     "accounted for.",
@@ -50,7 +52,8 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    # Libraries that log what they raise would say everything twice; a worker sets its own logs up.
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def main() -> None:

@@ -82,9 +82,7 @@ class DevStack:
         """
         clickhouse_port = int(self.settings.clickhouse_url.rpartition(":")[2])
         if accepts_connections(clickhouse_port):
-            raise EmbeddedServiceError(
-                f"port {clickhouse_port} of 127.0.0.1 is taken; choose another --clickhouse-port"
-            )
+            raise EmbeddedServiceError(f"port {clickhouse_port} of 127.0.0.1 is taken: choose a --clickhouse-port")
         self._clickhouse.start()
         self._kafka.start()
         self._wait(self._clickhouse, lambda: _get(f"{self.settings.clickhouse_url}/ping") is not None, _START_TIMEOUT_S)
@@ -110,7 +108,7 @@ class DevStack:
                 raise EmbeddedServiceError(f"embedded Kafka ended by itself; see {self.logs / 'kafka.log'}")
 
     def stop_all(self, *, graceful: bool = True) -> None:
-        """Stop the worker, then ClickHouse, then the broker; at once if not `graceful`. Does nothing the second time."""
+        """Stop the worker, then ClickHouse, then the broker; at once if not `graceful`."""
         self._worker.stop(_WORKER_GRACE_S if graceful else 0)
         self._clickhouse.stop(_CLICKHOUSE_GRACE_S if graceful else 0)
         self._kafka.stop()

@@ -20,6 +20,12 @@ EXIT_SOFTWARE = 70
 EXIT_CONFIG = 78
 
 _CLICKHOUSE_ERROR = re.compile(r"Code: (\d+)\.\s*(?:DB::Exception:\s*)?(.*)", re.DOTALL)
+# How clickhouse-connect (through urllib3) and librdkafka wrap the few words that say what went wrong.
+_WRAPPED_REASON = re.compile(r'\[Errno -?\d+\] ([A-Za-z ]+)|\bKafkaError\{[^}]*str="([^"]*)"')
+_WHERE = {
+    "Kafka": "LOOPWATCH_KAFKA_BOOTSTRAP says where it is",
+    "ClickHouse": "LOOPWATCH_CLICKHOUSE_URL says where it is",
+}
 _CLICKHOUSE_TRAILER = re.compile(r"\s*\(version [^)]*\)+\s*|\s*\(for url [^)]*\)\s*")
 
 
@@ -57,15 +63,27 @@ def explain(exc: Exception) -> str:
     """What went wrong, for a person.
 
     >>> explain(ServiceUnavailable("127.0.0.1:9092", "Kafka: no answer"))
-    '127.0.0.1:9092: Kafka: no answer'
+    'Kafka at 127.0.0.1:9092: no answer (LOOPWATCH_KAFKA_BOOTSTRAP says where it is; `loopwatch dev` starts one)'
     >>> explain(KeyError("x"))
     "internal error, KeyError: 'x' (LOOPWATCH_DEBUG=1 shows where)"
     """
     if _is_of_clickhouse(exc):
         return explain_clickhouse(str(exc))
+    if isinstance(exc, ServiceUnavailable):
+        return explain_unavailable(exc)
     if isinstance(exc, LoopwatchError):
         return str(exc)
     return f"internal error, {type(exc).__name__}: {_one_line(str(exc))} (LOOPWATCH_DEBUG=1 shows where)"
+
+
+def explain_unavailable(exc: ServiceUnavailable) -> str:
+    """Which service, where, why, and what to look at."""
+    service, _, detail = exc.detail.partition(": ")
+    if service not in _WHERE:
+        return str(exc)
+    found = _WRAPPED_REASON.search(detail)
+    reason = (found[1] or found[2]) if found else _CLICKHOUSE_TRAILER.sub("", _one_line(detail))
+    return f"{service} at {exc.address}: {reason.strip()} ({_WHERE[service]}; `loopwatch dev` starts one)"
 
 
 def explain_clickhouse(text: str) -> str:
@@ -77,7 +95,7 @@ def explain_clickhouse(text: str) -> str:
     """
     found = _CLICKHOUSE_ERROR.search(text)
     said = _one_line(_CLICKHOUSE_TRAILER.sub("", found[2] if found else text))
-    return f"ClickHouse: {said[:800]}"
+    return f"ClickHouse: {said.partition(' Expected one of: ')[0][:800]}"
 
 
 def _is_of_clickhouse(exc: Exception) -> bool:

@@ -72,7 +72,7 @@ def input_topics(settings: Settings, client: AdminClient | None = None) -> tuple
     if predictions.partitions != actions.partitions:
         raise SettingsError(
             f"{predictions.name} has {predictions.partitions} partitions and {actions.name} has {actions.partitions}: "
-            "they must have the same number, or a prediction and its actions never meet. Add partitions to the smaller one"
+            "they must have the same number, or a prediction and its actions never meet. Add some to the smaller one"
         )
     return predictions, actions
 

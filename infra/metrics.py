@@ -25,7 +25,7 @@ WATERMARK = Gauge(
     registry=REGISTRY,
 )  # fmt: skip
 COMMIT_AGE = Gauge(
-    "loopwatch_commit_age_seconds", "Seconds since a partition with unread records last got further", ["topic", "partition"],
+    "loopwatch_commit_age_seconds", "Seconds since a partition that is behind got further", ["topic", "partition"],
     registry=REGISTRY,
 )  # fmt: skip
 BATCH_RECORDS = Histogram(
@@ -96,5 +96,5 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _QuietHandler(WSGIRequestHandler):
     timeout = 10
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Requests of a scraper every few seconds are no news."""

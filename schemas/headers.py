@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 FORWARDED = "loopwatch-forwarded"
-"""On an event that a worker moved to the partition its id belongs to: where it came from, ``<topic id>:<partition>:<offset>``."""
+"""On an event that a worker moved to the partition of its id: where it was, ``<topic id>:<partition>:<offset>``."""
 
 WATERMARK = "loopwatch-watermark"
 """On a record with an empty value: everything up to this instant (RFC 3339) has been sent on this partition."""

@@ -21,7 +21,7 @@ class Liveness:
         self._moved: dict[TP, tuple[int, float]] = {}
 
     def observe(self, progress: Mapping[TP, Progress], now_s: float) -> dict[TP, float]:
-        """Take in the present state of all assigned partitions; returns the seconds each has been behind without moving.
+        """Take in the state of all assigned partitions; returns the seconds each has been behind without moving.
 
         >>> live = Liveness(10); tp = TP("t", 0)
         >>> live.observe({tp: Progress(5, True)}, 0.0), live.observe({tp: Progress(5, True)}, 11.0)

@@ -13,7 +13,7 @@ _SQL_BYTES = 200_000
 
 
 class NotYet:
-    """SQL that leaves out rows of a partition from an offset on: stored by a flush that did not end, to be read again."""
+    """SQL that leaves out rows from an offset on: stored by a flush that did not end, to be read again."""
 
     def __init__(self, topic_id: str, partition: int, next_offset: int) -> None:
         self.sql = f"NOT (_topic_id = {quote(topic_id)} AND _partition = {partition} AND _offset >= {next_offset})"
@@ -93,7 +93,8 @@ class Lookups:
 def stored_actions(clickhouse: ClickHouse, where: str) -> Iterator[tuple[str, Acted]]:
     """Actions by prediction id, as the join keeps them, that meet a condition on table `actions`."""
     table = clickhouse.arrow(
-        "SELECT prediction_id, action_id, name, toUnixTimestamp64Micro(ts) AS ts_us, value, value_num, _offset, class, reason "
+        "SELECT prediction_id, action_id, name, toUnixTimestamp64Micro(ts) AS ts_us, value, value_num, _offset, "
+        "class, reason "
         f"FROM {clickhouse.database}.actions WHERE {where}"
     )
     rows = list(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
@@ -135,8 +136,8 @@ def in_portions(ids: Sequence[str]) -> Iterator[list[str]]:
 def scalar_of(text: str | None, number: float | None) -> Scalar:
     """The value of an event again, from its text and its number.
 
-    >>> scalar_of("true", 1.0), scalar_of("true", None), scalar_of("12", 12.0), scalar_of("1e300", 1e300), scalar_of(None, None)
-    (True, 'true', 12, 1e+300, None)
+    >>> scalar_of("true", 1.0), scalar_of("true", None), scalar_of("12", 12.0), scalar_of("1e300", 1e300)
+    (True, 'true', 12, 1e+300)
     """
     if text is None or number is None:
         return text

@@ -71,6 +71,8 @@ class Recovered(Struct):
     held: dict[str, list[Acted]] = {}
     pending_minutes: Sequence[tuple[str, int]] = ()
     """Model and minute (µs) of stored predictions that may wait for an outcome."""
+    unpublished_timeouts: Sequence[tuple[str, str]] = ()
+    """Prediction id and outcome of provisional rows that may not have been published."""
 
 
 class _Input:
@@ -268,8 +270,8 @@ class PartitionProcessor:
         rejected = sum(n for _, n in recent)
         if total >= limits.poison_window and rejected > limits.poison_ratio * total:
             raise PoisonLimitExceeded(
-                f"{topic}[{self.partition}] near offset {records[0].offset}: {rejected} of the latest {total} records are "
-                f"no valid events. Nothing is lost: the worker stops before offset {records[0].offset}. Look at "
+                f"{topic}[{self.partition}] near offset {records[0].offset}: {rejected} of the latest {total} records "
+                f"are no valid events. Nothing is lost: the worker stops before offset {records[0].offset}. Look at "
                 "dead_letters for the reasons and mend the producer; to read on all the same, raise "
                 "LOOPWATCH_POISON_RATIO to 1"
             )

@@ -10,6 +10,9 @@ from .join.watermark import NEVER
 from .lookups import in_partition, instant, stored_actions
 from .partition import Recovered, StoredAction, TopicPosition
 
+# How far the clocks of two workers may be apart. Too large publishes some rows twice.
+_CLOCKS_APART_S = 5
+
 
 class Recovery:
     """Reads positions, watermark, ids, held actions and pending stretches. Blocks on ClickHouse."""
@@ -41,6 +44,7 @@ class Recovery:
             list(self._known_ids(partition)),
             self._held(partition, actions.next_offset or 0),
             self._pending_minutes(partition),
+            self._unpublished_timeouts(partition),
         )
 
     def _position(self, topic: TopicInfo, partition: int, table: str) -> TopicPosition:
@@ -101,11 +105,26 @@ class Recovery:
         condition = (
             f"class = 'held' AND {in_partition('prediction_id', partition, self.partitions)} "
             f"AND NOT ({_life(self.actions)} AND _partition = {partition} AND _offset >= {next_offset}) "
-            f"AND (prediction_id, action_id) NOT IN (SELECT prediction_id, action_id FROM {self._database}.action_status)"
+            "AND (prediction_id, action_id) NOT IN "
+            f"(SELECT prediction_id, action_id FROM {self._database}.action_status)"
         )
         for prediction_id, acted in stored_actions(self._clickhouse, condition):
             held.setdefault(prediction_id, []).append(acted)
         return held
+
+    def _unpublished_timeouts(self, partition: int) -> list[tuple[str, str]]:
+        """Prediction and outcome of provisional rows that a flush stored, and perhaps did not publish any more.
+
+        What an event caused is caused again when the event is read again. A timeout comes from no event.
+        """
+        here = f"_partition = {partition}"
+        last_flush = f"if(countIf({here}) > 0, maxIf(_ingested_at, {here}), max(_ingested_at))"
+        rows = self._clickhouse.rows(
+            f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback WHERE status = 'expired' "
+            f"AND _ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) - INTERVAL {_CLOCKS_APART_S} SECOND "
+            f"AND {in_partition('prediction_id', partition, self.partitions)}"
+        )
+        return [(prediction_id, outcome) for prediction_id, outcome in rows]
 
     def _pending_minutes(self, partition: int) -> list[tuple[str, int]]:
         """Model and minute of predictions whose windows may still be open, by what all partitions have settled."""

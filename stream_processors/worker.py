@@ -91,8 +91,10 @@ class JoinWorker:
         return dict(self._stored)
 
     async def start_positions(self, assigned: set[TP]) -> dict[TP, int]:
-        """Where to read on: behind what is stored. What ClickHouse doesn't know is read from its beginning, whatever was
-        committed to Kafka: tables that were dropped fill again.
+        """Where to read on: behind what is stored.
+
+        What ClickHouse doesn't know is read from its beginning, whatever was committed to Kafka: tables that were
+        dropped fill again.
         """
         positions: dict[TP, int] = {}
         for topic in self._topics:
@@ -225,6 +227,10 @@ class JoinWorker:
         processor = await self._in_thread(
             PartitionProcessor, partition, self._topics[0].partitions, self._rules, self._limits, recovered
         )
+        if recovered.unpublished_timeouts:
+            ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
+            stored = await self._find(ids, self._not_yet(processor))
+            processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
         log.info(
             "partition taken", partition=partition, predictions_from=recovered.predictions.next_offset,
             actions_from=recovered.actions.next_offset, known_ids=processor.join.known.count,
@@ -282,7 +288,7 @@ class JoinWorker:
             processor.stored(self._stored_flush)
 
     async def _sweep(self) -> None:
-        """Bring predictions whose window ended while they were in ClickHouse alone back, so that their timeout is handled."""
+        """Bring predictions back whose window ended while they were in ClickHouse alone: their timeout is due."""
         for processor in self._partitions.values():
             due = processor.join.sweeps.due(processor.join.watermark.us)
             for merged, sweeps in _merged(due):
@@ -339,7 +345,7 @@ class JoinWorker:
 
 
 def _merged(due: Sequence[Sweep]) -> list[tuple[Sweep, list[Sweep]]]:
-    """Sweeps of one outcome as one stretch: what lies between them and is not due is found settled or not yet stored."""
+    """Sweeps of one outcome as one stretch: what lies between them is due as well."""
     groups: dict[tuple[str, str, int], list[Sweep]] = {}
     for sweep in due:
         groups.setdefault((sweep.model, sweep.outcome, sweep.window_us), []).append(sweep)

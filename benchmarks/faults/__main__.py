@@ -1,7 +1,7 @@
 """Play the fault scenarios: ``python -m benchmarks.faults [--only NAME …] [--quick] [--seed N]``.
 
-Prints a table and writes ``benchmarks/results/faults.json``. Ends with status 1 if a row was lost or doubled, or a ledger
-did not balance.
+Prints a table and writes ``benchmarks/results/faults.json``. Ends with status 1 if a row was lost or doubled, or a
+ledger did not balance.
 """
 
 import argparse

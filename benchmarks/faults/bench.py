@@ -1,4 +1,4 @@
-"""What all scenarios share: one Kafka and one ClickHouse, a directory for logs, and how a scenario is told and reported."""
+"""What all scenarios share: one Kafka, one ClickHouse, a directory for logs, the form of a scenario and of its result."""
 
 import contextlib
 from collections.abc import Callable

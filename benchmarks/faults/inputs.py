@@ -55,7 +55,7 @@ def some_poison(bench: Bench, quick: bool) -> Result:
 
 
 def nothing_but_poison(bench: Bench, quick: bool) -> Result:
-    """Good events, then poison only: the worker stops with status 65 and a reason. Made to go on, it has lost nothing."""
+    """Good events, then poison only: the worker stops with status 65 and a reason. Made to go on, it lost nothing."""
     n = 2000 if quick else 20_000
     run = bench.run("all-poison", Traits(), poison_window=500)
     try:

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import random
-import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -12,7 +11,7 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"
 
 
 class LossyProxy:
-    """Forwards HTTP to `upstream_port` of 127.0.0.1; of the answers to inserts of blocks it loses `share`, by `seed`."""
+    """Forwards HTTP to `upstream_port` of 127.0.0.1; of the answers to block inserts it loses `share`, by `seed`."""
 
     def __init__(self, upstream_port: int, share: float, seed: int) -> None:
         self.upstream_port = upstream_port
@@ -54,7 +53,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def handle_error(self, request: socketserver._RequestType, client_address: socketserver._RetAddress) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: connections break here on purpose."""
 
 
@@ -68,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._forward()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
 
     def _forward(self) -> None:

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from .stream import HOUR_S, ActionTruth, Truth
+from .stream import ActionTruth, Truth
 
 DISORDER_US = 10_000_000
+HOUR_US = 3_600_000_000
 
 
 class OutcomeOf(NamedTuple):
@@ -17,9 +18,9 @@ class OutcomeOf(NamedTuple):
 
 
 OUTCOMES = {
-    "shop": (OutcomeOf("click", "click", int(0.5 * HOUR_S * 1e6)), OutcomeOf("revenue", "purchase", int(168 * HOUR_S * 1e6))),
-    "plain": (OutcomeOf("default", "", int(24 * HOUR_S * 1e6)),),
-}  # fmt: skip
+    "shop": (OutcomeOf("click", "click", HOUR_US // 2), OutcomeOf("revenue", "purchase", 7 * 24 * HOUR_US)),
+    "plain": (OutcomeOf("default", "", 24 * HOUR_US),),
+}
 
 Key = tuple[str, str, str]
 """Model, outcome, prediction_id."""

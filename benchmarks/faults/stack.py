@@ -1,4 +1,4 @@
-"""What a fault run stands on: a ClickHouse of its own process, workers of theirs, a sender, and the wait for the end."""
+"""What a fault run stands on: ClickHouse and workers as processes, a sender, and the wait for the end."""
 
 import contextlib
 import os

@@ -18,7 +18,7 @@ HOUR_S = 3600.0
 
 
 class Traits(Struct, frozen=True):
-    """Shares (0–1) of actions that arrive other than in order. `late_s`: seconds of event time that a late one takes."""
+    """Shares (0–1) of events that arrive other than in order. `late_s`: seconds of event time that a late one takes."""
 
     acted: float = 0.6
     duplicated: float = 0.02

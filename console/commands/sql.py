@@ -76,6 +76,10 @@ def sql(
 
 def _stream(client: "Client", statement: str, fmt: str | None, options: dict[str, int]) -> None:
     with client.raw_stream(statement, fmt=fmt, settings=options) as stream:
+        last = b"\n"
         while chunk := stream.read(_CHUNK):
             sys.stdout.buffer.write(chunk)
+            last = chunk
+    if not last.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     _partition       UInt32                               COMMENT 'Kafka partition of that event',
     _offset          UInt64                               COMMENT 'Kafka offset of that event; for a timeout the last one read',
     _ingested_at     DateTime64(3, 'UTC')                 COMMENT 'When the worker wrote the row',
-    INDEX by_id prediction_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX by_id prediction_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_ingestion _ingested_at TYPE minmax GRANULARITY 1
 )
 ENGINE = {engine}ReplacingMergeTree(revision)
 ORDER BY (model, outcome, prediction_ts, prediction_id)

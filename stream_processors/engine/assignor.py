@@ -13,7 +13,7 @@ from faust.types import TP
 class CoPartitionedAssignor(RangePartitionAssignor):
     """Kafka's range assignment, topic by topic: with equal partition counts and subscriptions, equal partitions.
 
-    In the shape that Faust expects of its `PartitionAssignor` setting; there are no tables, so nothing to report of them.
+    In the shape that Faust expects of its `PartitionAssignor` setting; there are no tables to report of.
     """
 
     name = "loopwatch-range"

@@ -1,4 +1,4 @@
-"""Predictions of the recent past in memory, bounded in bytes: a cache over ClickHouse, never the only copy of anything stored."""
+"""Predictions of the recent past in memory, bounded in bytes: a cache over ClickHouse, never the only copy."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -54,6 +54,7 @@ class PartitionJoin:
         self._held_timers: Timers[str] = Timers()
         self._orphans: list[str] = []
         self._changed: dict[str, int] = {}
+        self._repeat: list[tuple[str, OutcomeRule]] = []
 
     def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
         """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
@@ -75,7 +76,7 @@ class PartitionJoin:
         out: Output,
         flush: int,
     ) -> None:
-        """Take in predictions with their offsets and event times (µs). `stored` is what was found of the unknown ids."""
+        """Take in predictions, with offsets and event times (µs). `stored` is what was found of the unknown ids."""
         hot, held, timers = self.hot.entries, self.held, self._timers
         text, mapping = self._intern.text, self._intern.map
         model, rules = "", None
@@ -167,9 +168,16 @@ class PartitionJoin:
         assert prediction is not None
         rules = self.rules.of(prediction.model)
         entry = Entry(
-            prediction.ts_us, rules, self._intern.text(prediction.version), prediction.prediction, prediction.score,
-            self._intern.map(prediction.segments), self._intern.map(prediction.variants), prediction.offset, flush=flush,
-        )  # fmt: skip
+            prediction.ts_us,
+            rules,
+            self._intern.text(prediction.version),
+            prediction.prediction,
+            prediction.score,
+            self._intern.map(prediction.segments),
+            self._intern.map(prediction.variants),
+            prediction.offset,
+            flush=flush,
+        )
         if stored.actions:
             entry.acted = {acted.action_id: acted for acted in stored.actions}
             self.hot.n_acted += len(entry.acted)
@@ -192,11 +200,26 @@ class PartitionJoin:
             self._hold(prediction_id, acted, _SOMETHING_STORED, 0)
         self.known.add([prediction_id])
 
+    def repeat_timeouts(self, timeouts: Sequence[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
+        """Emit provisional rows again, of (prediction id, outcome), unless an action counts by now."""
+        for prediction_id, outcome in timeouts:
+            found = stored.get(prediction_id)
+            entry = self.hot.entries.get(prediction_id)
+            if entry is None and found is not None and found.prediction is not None:
+                entry = self.load(prediction_id, found, flush)
+            if entry is not None:
+                self._repeat += [(prediction_id, rule) for rule in entry.rules.outcomes if rule.name == outcome]
+
     def settle(self, now_us: int, out: Output, flush: int) -> int:
         """Emit outcomes that changed, advance the watermark and handle what is due. Returns the watermark (µs)."""
         self._emit_changed(out)
         watermark_us = self.watermark.advance(now_us)
         self._expire(watermark_us, out, flush)
+        repeat, self._repeat = self._repeat, []
+        for prediction_id, rule in repeat:
+            entry = self.hot.entries.get(prediction_id)
+            if entry is not None and entry.expired & rule.bit and not self._counting(entry, rule):
+                self._time_out(prediction_id, entry, rule, out, flush)
         self._orphan(watermark_us, out, flush)
         return watermark_us
 
@@ -292,7 +315,6 @@ class PartitionJoin:
     def _expire(self, watermark_us: int, out: Output, flush: int) -> None:
         entries = self.hot.entries
         for rule, timers in list(self._timers.items()):
-            label, label_value = timeout_label(rule.outcome.on_timeout)
             for prediction_id in timers.due(watermark_us):
                 entry = entries.get(prediction_id)
                 # Gone from memory: then a sweep brings it back.
@@ -300,18 +322,22 @@ class PartitionJoin:
                     continue
                 entry.closed |= rule.bit
                 if not self._counting(entry, rule):
-                    entry.expired |= rule.bit
-                    entry.flush = flush
-                    out.outcomes.append(
-                        OutcomeRow(
-                            prediction_id, entry, rule.name, FeedbackStatus.EXPIRED, label, label_value, None, None, 0, 1,
-                            self.partition, False, self.last_prediction_offset,
-                        )
-                    )  # fmt: skip
+                    self._time_out(prediction_id, entry, rule, out, flush)
                 if entry.closed == entry.rules.all_bits:
                     self.hot.close(prediction_id)
             if not timers:
                 del self._timers[rule]
+
+    def _time_out(self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output, flush: int) -> None:
+        label, label_value = timeout_label(rule.outcome.on_timeout)
+        entry.expired |= rule.bit
+        entry.flush = flush
+        out.outcomes.append(
+            OutcomeRow(
+                prediction_id, entry, rule.name, FeedbackStatus.EXPIRED, label, label_value, None, None, 0, 1,
+                self.partition, False, self.last_prediction_offset,
+            )
+        )  # fmt: skip
 
     def _orphan(self, watermark_us: int, out: Output, flush: int) -> None:
         for prediction_id in self._held_timers.due(watermark_us):

@@ -1,4 +1,4 @@
-"""Which prediction ids a partition may have met before: fingerprints of everything in ClickHouse, in hash tables of numpy.
+"""Which prediction ids a partition may have met before: fingerprints of everything in ClickHouse, in numpy.
 
 "No" is certain, so a new prediction costs no lookup. "Maybe" costs one, and is wrong about once in a hundred million
 ids: a false one in every batch would mean a query for every batch.

@@ -20,7 +20,7 @@ class TopicClock(Struct):
     """Everything in the topic has been read, for some seconds now."""
 
     def observe(self, ts_us: int, now_us: int, live_within_us: int, *, replayed: bool) -> None:
-        """Take in the latest event time of a batch. A clock that runs ahead of the wall clock does not drag us along."""
+        """Take in the latest event time of a batch. A producer's clock that runs ahead does not drag us along."""
         bounded = min(ts_us, now_us)
         if bounded > self.max_ts_us:
             self.max_ts_us = bounded
@@ -30,9 +30,9 @@ class TopicClock(Struct):
 class Watermark:
     """The watermark of a partition: the smaller of its two topics', where an idle topic doesn't hold the other back.
 
-    A topic that still has unread records holds it, however old they are: an ingestion lag never closes a window. When both are
-    idle it follows the wall clock, if the stream is live; a replayed history waits for its explicit watermark record.
-    It never goes back.
+    A topic that still has unread records holds it, however old they are: an ingestion lag never closes a window. When
+    both are idle it follows the wall clock, if the stream is live; a replayed history waits for its explicit watermark
+    record. It never goes back.
     """
 
     def __init__(self, disorder_us: int = int(Defaults().disorder.total_seconds() * 1e6)) -> None:

@@ -1,4 +1,4 @@
-"""Join output as Arrow columns, one function a table. Everything is built from flat lists: a Python dict a row costs ten times more."""
+"""Join output as Arrow columns, one function a table, built from flat lists: a dict a row costs ten times more."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, compress

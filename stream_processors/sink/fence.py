@@ -34,7 +34,8 @@ class Fence:
             self._clickhouse.command(
                 f"INSERT INTO {table} (consumer_group, partition, epoch, owner, claimed_at) "
                 f"SELECT {quote(self._group)}, {partition}, "
-                f"(SELECT max(epoch) FROM {table} WHERE consumer_group = {quote(self._group)} AND partition = {partition}) + 1, "
+                f"(SELECT max(epoch) FROM {table} WHERE consumer_group = {quote(self._group)} "
+                f"AND partition = {partition}) + 1, "
                 f"{quote(self.owner)}, now64(3)"
             )
             if self.holds(partition):
@@ -66,5 +67,6 @@ class Fence:
         return (
             "(SELECT count() FROM (SELECT argMax(owner, (epoch, owner)) AS last_owner "
             f"FROM {self._clickhouse.database}.fences WHERE consumer_group = {quote(self._group)} "
-            f"AND partition IN ({wanted}) GROUP BY partition) WHERE last_owner = {quote(self.owner)}) != {len(partitions)}"
+            f"AND partition IN ({wanted}) GROUP BY partition) "
+            f"WHERE last_owner = {quote(self.owner)}) != {len(partitions)}"
         )

@@ -1,4 +1,4 @@
-"""What a flush says to Kafka: feedback, forwarded records, dead letters. On the brokers before the flush may count as done."""
+"""What a flush says to Kafka: feedback, forwarded records, dead letters; on the brokers before the flush is done."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _POLL_S = 0.1
 
 
 class Publisher:
-    """An idempotent producer that is flushed, and whose answer is checked, at the end of each flush. Not thread-safe."""
+    """An idempotent producer whose answer is checked at the end of each flush. Not thread-safe."""
 
     def __init__(self, settings: Settings, *, give_up_after_s: float) -> None:
         self._settings = settings

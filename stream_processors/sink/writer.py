@@ -1,7 +1,7 @@
 """A flush on its way out, in the one order that loses and doubles nothing.
 
 1. Rows: predictions, actions, what became of held actions, dead letters, feedback. Stored again, each is dropped or
-   replaced: by its token within this worker's life, by its offset after a restart, by its key and revision for feedback.
+   replaced: by its token within this worker's life, by its offset after a restart, feedback by its key and revision.
 2. Kafka: feedback, forwarded records, dead letters; flushed and checked.
 3. The ledger: from here on the stretch counts as done, and a restart begins behind it.
 4. The caller commits the offsets to Kafka.
