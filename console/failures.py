@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ..infra.wrapped_errors import reason_in
 from ..schemas.errors import ConfigError, LoopwatchError, ServiceUnavailable, SettingsError
 
 # See sysexits.h; a worker uses more of them (stream_processors/app.py). 1 says that what was asked is not so.
@@ -20,8 +21,6 @@ EXIT_SOFTWARE = 70
 EXIT_CONFIG = 78
 
 _CLICKHOUSE_ERROR = re.compile(r"Code: (\d+)\.\s*(?:DB::Exception:\s*)?(.*)", re.DOTALL)
-# How clickhouse-connect (through urllib3) and librdkafka wrap the few words that say what went wrong.
-_WRAPPED_REASON = re.compile(r'\[Errno -?\d+\] ([A-Za-z ]+)|\bKafkaError\{[^}]*str="([^"]*)"')
 _WHERE = {
     "Kafka": "LOOPWATCH_KAFKA_BOOTSTRAP says where it is",
     "ClickHouse": "LOOPWATCH_CLICKHOUSE_URL says where it is",
@@ -81,9 +80,7 @@ def explain_unavailable(exc: ServiceUnavailable) -> str:
     service, _, detail = exc.detail.partition(": ")
     if service not in _WHERE:
         return str(exc)
-    found = _WRAPPED_REASON.search(detail)
-    reason = (found[1] or found[2]) if found else _CLICKHOUSE_TRAILER.sub("", _one_line(detail))
-    return f"{service} at {exc.address}: {reason.strip()} ({_WHERE[service]}; `loopwatch dev` starts one)"
+    return f"{service} at {exc.address}: {reason_in(detail)} ({_WHERE[service]}; `loopwatch dev` starts one)"
 
 
 def explain_clickhouse(text: str) -> str:

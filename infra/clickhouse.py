@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from ..schemas.errors import ServiceUnavailable, SettingsError
 from .settings import Settings
+from .wrapped_errors import reason_in
 
 FENCED_CODE = 395
 """ClickHouse's FUNCTION_THROW_IF_VALUE_IS_NON_ZERO: the fence of an insert did not hold."""
@@ -101,7 +102,7 @@ class ClickHouse:
             self._client = None
 
     def _unavailable(self, exc: Exception) -> ServiceUnavailable:
-        return ServiceUnavailable(_without_password(self.address), f"ClickHouse: {str(exc)[:500]}")
+        return ServiceUnavailable(_without_password(self.address), f"ClickHouse: {reason_in(str(exc))}")
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:

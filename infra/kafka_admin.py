@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..schemas.errors import ServiceUnavailable, SettingsError
 from .settings import Settings
+from .wrapped_errors import reason_in
 
 _TIMEOUT_S = 30.0
 
@@ -56,7 +57,7 @@ def apply_topics(settings: Settings, client: AdminClient | None = None) -> list[
             except KafkaException as exc:
                 # Another worker was quicker.
                 if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise ServiceUnavailable(settings.kafka_bootstrap, f"topic {name} was not created: {exc}") from exc
+                    raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: topic {name} was not created: {reason_in(str(exc))}") from exc
     input_topics(settings, client)
     return missing
 
@@ -100,7 +101,7 @@ def describe(settings: Settings, names: Sequence[str], client: AdminClient | Non
     try:
         described = client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
     except KafkaException as exc:
-        raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: {exc}") from exc
+        raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: {reason_in(str(exc))}") from exc
     found: list[TopicInfo] = []
     for name in names:
         try:
@@ -110,7 +111,7 @@ def describe(settings: Settings, names: Sequence[str], client: AdminClient | Non
                 raise SettingsError(
                     f"topic {name} does not exist on {settings.kafka_bootstrap}: run `loopwatch topics apply`"
                 ) from exc
-            raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: topic {name}: {exc}") from exc
+            raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: topic {name}: {reason_in(str(exc))}") from exc
         replicas = min((len(partition.replicas) for partition in topic.partitions), default=0)
         found.append(TopicInfo(name, str(topic.topic_id), len(topic.partitions), replicas))
     return found
@@ -120,4 +121,4 @@ def _cluster_topics(client: AdminClient, settings: Settings) -> dict[str, Any]:
     try:
         return client.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as exc:
-        raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: {exc}") from exc
+        raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: {reason_in(str(exc))}") from exc

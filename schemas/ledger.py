@@ -1,6 +1,6 @@
 """Every input ends in exactly one class, and the sums must reconcile (DESIGN §5). Pure: counts in, report out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -143,14 +143,21 @@ class LedgerReport(Struct):
     imbalances: list[str]
     predictions: Predictions
     actions: Actions
+    notes: list[str] = []
+    """What a reader should know, and no imbalance."""
 
     @classmethod
     def from_counts(
-        cls, predictions: Mapping[str, PredictionCounts], actions: Mapping[str, ActionCounts]
+        cls,
+        predictions: Mapping[str, PredictionCounts],
+        actions: Mapping[str, ActionCounts],
+        *,
+        further: Iterable[str] = (),
+        notes: Iterable[str] = (),
     ) -> "LedgerReport":
-        """The report of the counts of every model."""
-        failed = [*_prediction_imbalances(predictions), *_action_imbalances(actions)]
-        return cls(not failed, failed, _predictions(predictions), _actions(actions))
+        """The report of the counts of every model; `further` are imbalances that the counts don't show."""
+        failed = [*_prediction_imbalances(predictions), *_action_imbalances(actions), *further]
+        return cls(not failed, failed, _predictions(predictions), _actions(actions), list(notes))
 
 
 def _prediction_imbalances(by_model: Mapping[str, PredictionCounts]) -> Iterator[str]:

@@ -40,6 +40,8 @@ class Checkpoint(NamedTuple):
     watermark_us: int
     live: bool
     origins: dict[int, int]
+    counts: dict[tuple[str, int, str], int] | None
+    """Counts of its own, by model, hour and class, in place of the flush's for its partition."""
 
 
 class Flush:

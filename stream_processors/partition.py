@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..schemas.decode import DEFAULT_MAX_EVENT_BYTES, EventDecoder, action_decoder, prediction_decoder
 from ..schemas.errors import PoisonLimitExceeded
 from ..schemas.ledger import ActionClass, PredictionClass
+from .former_lives import Unfinished
 from .join.join import PartitionJoin
 from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction
 from .join.rules import Rules
@@ -73,6 +74,8 @@ class Recovered(Struct):
     """Model and minute (µs) of stored predictions that may wait for an outcome."""
     unpublished_timeouts: Sequence[tuple[str, str]] = ()
     """Prediction id and outcome of provisional rows that may not have been published."""
+    unfinished: Sequence[Unfinished] = ()
+    """What former lives of the topics left behind."""
 
 
 class _Input:
@@ -175,6 +178,27 @@ class PartitionProcessor:
         for misrouted in batch.misrouted:
             flush.forwards.append(Forward(topic, source.topic_id, self.partition, misrouted))
 
+    def adopt(self, unfinished: Sequence[Unfinished], stored: Mapping[str, Stored], flush: Flush) -> None:
+        """Finish what a former life of the topics left behind: its outcomes, and its ledger rows."""
+        for prediction_id, found in stored.items():
+            self.join.adopt(prediction_id, found, flush.output, flush.number)
+        for left in unfinished:
+            flush.checkpoints.append(
+                Checkpoint(
+                    left.topic,
+                    left.topic_id,
+                    self.partition,
+                    left.of_actions,
+                    left.first_offset,
+                    left.last_offset,
+                    NEVER,
+                    NEVER,
+                    False,
+                    {},
+                    left.counts,
+                )
+            )
+
     def settle(self, flush: Flush, now_us: int) -> None:
         """Before a flush: emit outcomes, handle timeouts, and note how far the partition has come."""
         self.join.settle(now_us, flush.output, flush.number)
@@ -193,6 +217,7 @@ class PartitionProcessor:
                     self.join.settled_us,
                     source.clock.live,
                     dict(source.origins.moved),
+                    None,
                 )
             )
             source.flush_from = None

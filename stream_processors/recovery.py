@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from ..infra.clickhouse import ClickHouse, quote
 from ..infra.kafka_admin import TopicInfo
+from .former_lives import CLOCKS_APART_S, find_unfinished
 from .join.state import Acted
 from .join.sweeps import MINUTE_US
 from .join.watermark import NEVER
 from .lookups import in_partition, instant, stored_actions
 from .partition import Recovered, StoredAction, TopicPosition
-
-# How far the clocks of two workers may be apart. Too large publishes some rows twice.
-_CLOCKS_APART_S = 5
 
 
 class Recovery:
@@ -45,6 +43,7 @@ class Recovery:
             self._held(partition, actions.next_offset or 0),
             self._pending_minutes(partition),
             self._unpublished_timeouts(partition),
+            find_unfinished(self._clickhouse, self.predictions, self.actions, partition),
         )
 
     def _position(self, topic: TopicInfo, partition: int, table: str) -> TopicPosition:
@@ -121,7 +120,7 @@ class Recovery:
         last_flush = f"if(countIf({here}) > 0, maxIf(_ingested_at, {here}), max(_ingested_at))"
         rows = self._clickhouse.rows(
             f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback WHERE status = 'expired' "
-            f"AND _ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) - INTERVAL {_CLOCKS_APART_S} SECOND "
+            f"AND _ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) - INTERVAL {CLOCKS_APART_S} SECOND "
             f"AND {in_partition('prediction_id', partition, self.partitions)}"
         )
         return [(prediction_id, outcome) for prediction_id, outcome in rows]

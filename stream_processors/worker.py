@@ -231,6 +231,9 @@ class JoinWorker:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
             stored = await self._find(ids, self._not_yet(processor))
             processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
+        if recovered.unfinished:
+            ids = sorted({prediction_id for left in recovered.unfinished for prediction_id in left.ids})
+            processor.adopt(recovered.unfinished, await self._find(ids, self._not_yet(processor)), self._flush)
         log.info(
             "partition taken", partition=partition, predictions_from=recovered.predictions.next_offset,
             actions_from=recovered.actions.next_offset, known_ids=processor.join.known.count,

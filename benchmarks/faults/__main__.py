@@ -22,6 +22,7 @@ from ..machine import Machine
 from . import churn, inputs, outages, sigkill, two_in_flight
 from .bench import Bench, Result, Scenario
 
+_WIDTH = 130
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SCENARIOS: tuple[Scenario, ...] = (
     *sigkill.SCENARIOS,
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; returns the exit status."""
     options = _options(arguments)
     scenarios = [scenario for scenario in SCENARIOS if not options.only or scenario.name in options.only]
-    console, machine = Console(), Machine.here()
+    console, machine = Console(width=_WIDTH), Machine.here()
     directory = Path(tempfile.mkdtemp(prefix="loopwatch-faults-"))
     played: list[Played] = []
     with Bench(directory, options.seed) as bench:
@@ -64,11 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = "faults.json" if not (options.only or options.quick) else "faults-part.json"
     document = {"machine": machine, "seed": options.seed, "quick": options.quick, "scenarios": played}
     (RESULTS / name).write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
-    if all(scenario.exact for scenario in played):
+    exact = all(scenario.exact for scenario in played)
+    if exact and not options.keep_logs:
         shutil.rmtree(directory, ignore_errors=True)
-        return 0
-    console.print(f"[red]Not exact.[/] Logs of the workers: {directory}")
-    return 1
+    else:
+        console.print(f"{'' if exact else '[red]Not exact.[/] '}Logs of the workers: {directory}")
+    return 0 if exact else 1
 
 
 def _play(scenario: Scenario, bench: Bench, quick: bool) -> Played:
@@ -125,6 +127,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--only", action="append", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--quick", action="store_true", help="a small version of each: minutes in total")
+    parser.add_argument("--keep-logs", action="store_true", help="also when all is exact")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
 

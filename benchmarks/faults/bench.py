@@ -1,4 +1,4 @@
-"""What all scenarios share: one Kafka, one ClickHouse, a directory for logs, the form of a scenario and of its result."""
+"""What all scenarios share: Kafka, ClickHouse, a directory for logs, and the form of a scenario and of its result."""
 
 import contextlib
 from collections.abc import Callable

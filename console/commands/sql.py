@@ -1,5 +1,6 @@
 """``loopwatch sql``: a query, and its rows in the shape you like."""
 
+import contextlib
 import re
 import sys
 from enum import StrEnum
@@ -75,8 +76,8 @@ def sql(
 
 
 def _stream(client: "Client", statement: str, fmt: str | None, options: dict[str, int]) -> None:
-    with client.raw_stream(statement, fmt=fmt, settings=options) as stream:
-        last = b"\n"
+    last = b"\n"
+    with contextlib.closing(client.raw_stream(statement, fmt=fmt, settings=options)) as stream:
         while chunk := stream.read(_CHUNK):
             sys.stdout.buffer.write(chunk)
             last = chunk

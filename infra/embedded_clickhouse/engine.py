@@ -146,8 +146,12 @@ class Engine:
     def _replace_default_database(self) -> None:
         """chDB's own ``default`` opens files by table name, even when readonly: put a real database in its place."""
         self._keep.query("DETACH DATABASE default", "Null")
-        known = (self._path / "metadata" / "default.sql").exists()
-        self._keep.query("ATTACH DATABASE default" if known else "CREATE DATABASE default ENGINE = Atomic", "Null")
+        if (self._path / "metadata" / "default.sql").exists():
+            self._keep.query("ATTACH DATABASE default", "Null")
+            return
+        # Ordinary, as it has no UUID: chDB does not let a second process attach an Atomic one of this name.
+        self._keep.query("SET allow_deprecated_database_ordinary = 1", "Null")
+        self._keep.query("CREATE DATABASE default ENGINE = Ordinary", "Null")
 
     def _column(self, sql: str) -> list[str]:
         return self._keep.query(sql, "TabSeparatedRaw").data().splitlines()

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS {database}.predictions
     _offset         UInt64                                    COMMENT 'Kafka offset the row came from',
     _ingested_at    DateTime64(3, 'UTC')                      COMMENT 'When the worker wrote the row',
     INDEX by_ts ts TYPE minmax GRANULARITY 1,
-    INDEX by_offset _offset TYPE minmax GRANULARITY 1
+    INDEX by_offset _offset TYPE minmax GRANULARITY 1,
+    INDEX by_ingestion _ingested_at TYPE minmax GRANULARITY 1
 )
 ENGINE = {engine}MergeTree
 PARTITION BY toYYYYMM(_ingested_at)

@@ -158,7 +158,7 @@ class PartitionJoin:
                 out.counts[Count(True, partition, model, at_us // HOUR_US, ActionClass.DUPLICATE)] += 1
                 continue
             entry.flush = flush
-            action_class, reason = self._join(prediction_id, entry, acted)
+            action_class, reason = self._class_of(entry, acted, self._join(prediction_id, entry, acted))
             rows.append(ActionRow(event, at_us, model, action_class, reason, partition, offset))
         self.known.add(newly_held)
 
@@ -200,6 +200,20 @@ class PartitionJoin:
             self._hold(prediction_id, acted, _SOMETHING_STORED, 0)
         self.known.add([prediction_id])
 
+    def adopt(self, prediction_id: str, stored: Stored, out: Output, flush: int) -> None:
+        """Finish what a flush began that stored rows of this id and will never be read again: settle its outcomes."""
+        if stored.prediction is None:
+            return
+        entry = self.hot.entries.get(prediction_id) or self.load(prediction_id, stored, flush)
+        held = self.held.pop(prediction_id, None)
+        if held is not None:
+            self.n_held -= len(held.acted)
+        for acted in (entry.acted or {}).values():
+            bits = entry.rules.counting(entry.ts_us, acted)
+            self._changed[prediction_id] = self._changed.get(prediction_id, 0) | bits
+            if held is not None and acted.action_id in held.acted:
+                out.settled.append(self._settled(prediction_id, entry, acted, bits))
+
     def repeat_timeouts(self, timeouts: Sequence[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
         """Emit provisional rows again, of (prediction id, outcome), unless an action counts by now."""
         for prediction_id, outcome in timeouts:
@@ -237,8 +251,8 @@ class PartitionJoin:
                 if not entry.closed & rule.bit:
                     self.sweeps.add(entry.rules.model, rule.name, rule.window_us, entry.ts_us)
 
-    def _join(self, prediction_id: str, entry: Entry, acted: Acted) -> tuple[ActionClass, IgnoreReason | None]:
-        """Add an action to its prediction, and say what it is to it."""
+    def _join(self, prediction_id: str, entry: Entry, acted: Acted) -> int:
+        """Add an action to its prediction; returns the bits of the outcomes that it counts for."""
         rules = entry.rules
         if entry.acted is None:
             entry.acted = {}
@@ -250,10 +264,19 @@ class PartitionJoin:
             acted.retired, bits = True, 0
         if entry.closed == rules.all_bits:
             self.hot.close(prediction_id)
+        if bits:
+            self._changed[prediction_id] = self._changed.get(prediction_id, 0) | bits
+        return bits
+
+    def _class_of(self, entry: Entry, acted: Acted, bits: int) -> tuple[ActionClass, IgnoreReason | None]:
+        """What an action is to its prediction, given the outcomes it counts for."""
         if not bits:
-            return ActionClass.IGNORED, rules.why_ignored(acted)
-        self._changed[prediction_id] = self._changed.get(prediction_id, 0) | bits
+            return ActionClass.IGNORED, entry.rules.why_ignored(acted)
         return (ActionClass.MATCHED if bits & ~entry.expired else ActionClass.LATE_REVISED), None
+
+    def _settled(self, prediction_id: str, entry: Entry, acted: Acted, bits: int) -> SettledAction:
+        action_class, reason = self._class_of(entry, acted, bits)
+        return SettledAction(self.partition, prediction_id, acted.action_id, entry.rules.model, action_class, reason)
 
     def _hold(self, prediction_id: str, acted: Acted, found: Stored | None, flush: int) -> bool:
         """Keep an action until its prediction comes. False if it was accepted before."""
@@ -282,10 +305,7 @@ class PartitionJoin:
             self.n_held -= len(held.acted)
             earlier |= held.acted
         for acted in earlier.values():
-            action_class, reason = self._join(prediction_id, entry, acted)
-            out.settled.append(
-                SettledAction(self.partition, prediction_id, acted.action_id, entry.rules.model, action_class, reason)
-            )
+            out.settled.append(self._settled(prediction_id, entry, acted, self._join(prediction_id, entry, acted)))
 
     def _emit_changed(self, out: Output) -> None:
         changed, self._changed = self._changed, {}

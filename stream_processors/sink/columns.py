@@ -21,6 +21,7 @@ _MICROS = pa.timestamp("us", "UTC")
 _MILLIS = pa.timestamp("ms", "UTC")
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
 _NUMBER_MAP = pa.map_(pa.string(), pa.float64())
+_HOUR_S = HOUR_US // 1_000_000
 _KIND = {float: 0, int: 0, type(None): 0, str: 1, bool: 1}
 
 _encode = msgspec.json.Encoder().encode
@@ -163,10 +164,15 @@ def ledger(checkpoints: Sequence[Checkpoint], counts: Mapping[Count, int], sourc
         )  # fmt: skip
         rows.append((*common, "", 0, "checkpoint", -1, 0, 0))
         rows += [(*common, "", 0, "origin", partition, offset, 0) for partition, offset in mark.origins.items()]
+        own = mark.counts
+        if own is None:
+            own = {
+                (count.model, count.hour, str(count.event_class)): n
+                for count, n in counts.items()
+                if count.partition == mark.partition and count.of_actions == mark.of_actions
+            }
         rows += [
-            (*common, count.model, count.hour * (HOUR_US // 1_000_000), str(count.event_class), -1, 0, n)
-            for count, n in counts.items()
-            if count.partition == mark.partition and count.of_actions == mark.of_actions
+            (*common, model, hour * _HOUR_S, event_class, -1, 0, n) for (model, hour, event_class), n in own.items()
         ]
     (
         topics, topic_ids, partitions, first, last, max_ts, watermarks, live, models, buckets, classes,
