@@ -12,6 +12,8 @@ from .settings import Settings
 from .wrapped_errors import reason_in
 
 _TIMEOUT_S = 30.0
+_SETTLE_S = 5.0
+_POLL_S = 0.2
 
 
 class TopicInfo(Struct, frozen=True):
@@ -57,7 +59,8 @@ def apply_topics(settings: Settings, client: AdminClient | None = None) -> list[
             except KafkaException as exc:
                 # Another worker was quicker.
                 if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise ServiceUnavailable(settings.kafka_bootstrap, f"Kafka: topic {name} was not created: {reason_in(str(exc))}") from exc
+                    said = f"Kafka: topic {name} was not created: {reason_in(str(exc))}"
+                    raise ServiceUnavailable(settings.kafka_bootstrap, said) from exc
     input_topics(settings, client)
     return missing
 

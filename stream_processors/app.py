@@ -88,7 +88,7 @@ def build_worker(
     owner = _owner(settings)
     rules = Rules(config)
     stop_inserts = threading.Event()
-    fence = Fence(clickhouse, settings.consumer_group, owner)
+    fence = Fence(clickhouse, topics[0].name, owner)
     inserter = Inserter(clickhouse, fence, give_up_after_s=settings.stuck_after_s, stop=stop_inserts)
     publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
     worker = JoinWorker(
@@ -99,6 +99,7 @@ def build_worker(
         lookups=Lookups(clickhouse),
         fence=fence,
         writer=FlushWriter(inserter, publisher, topics, owner),
+        topics_now=lambda: input_topics(settings),
         on_fatal=on_fatal,
     )
     return worker, stop_inserts
@@ -168,7 +169,9 @@ async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, 
     try:
         while not stop.is_set():
             consumer = app.consumer
-            if isinstance(consumer, BatchConsumer) and not app.rebalancing:
+            if app.rebalancing:
+                await worker.drain()
+            elif isinstance(consumer, BatchConsumer):
                 await worker.tick(consumer)
             if app.crashed:
                 _die(app.crash_reason or RuntimeError("Faust crashed"))

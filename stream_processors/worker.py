@@ -16,6 +16,7 @@ from ..infra import metrics
 from ..infra.kafka_admin import TopicInfo
 from ..infra.logs import logger
 from ..infra.settings import Settings
+from ..schemas.errors import ServiceUnavailable
 from .alignment import Alignment
 from .engine.batches import RecordBatch
 from .engine.transport import BatchConsumer
@@ -33,6 +34,7 @@ log = logger(__name__)
 
 T = TypeVar("T")
 _SWEEP_IDS = 20_000
+_RETRY_PAUSE_S = 1.0
 
 
 class JoinWorker:
@@ -48,6 +50,7 @@ class JoinWorker:
         lookups: Lookups,
         fence: Fence,
         writer: FlushWriter,
+        topics_now: Callable[[], tuple[TopicInfo, TopicInfo]],
         on_fatal: Callable[[BaseException], None],
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -58,6 +61,7 @@ class JoinWorker:
         self._lookups = lookups
         self._fence = fence
         self._writer = writer
+        self._topics_now = topics_now
         self._on_fatal = on_fatal
         self._now_us = now_us
         self._limits = Limits(
@@ -96,6 +100,10 @@ class JoinWorker:
         What ClickHouse doesn't know is read from its beginning, whatever was committed to Kafka: tables that were
         dropped fill again.
         """
+        if await self._in_thread(self._topics_now) != self._topics:
+            self._on_fatal(
+                ServiceUnavailable(self._settings.kafka_bootstrap, "topics were made anew, or got partitions")
+            )
         positions: dict[TP, int] = {}
         for topic in self._topics:
             partitions = sorted(tp.partition for tp in assigned if tp.topic == topic.name)
@@ -162,10 +170,17 @@ class JoinWorker:
             metrics.forget_partitions()
 
     async def drain(self) -> None:
-        """Store everything that was joined; for a graceful end."""
-        async with self._lock:
-            await self._seal()
-            await self._written()
+        """Store everything that was joined, and wait for nothing more: the end is near, or a rebalance goes on."""
+        try:
+            async with self._lock:
+                for alignment in self._alignments.values():
+                    # Acknowledged to Faust, which waits for that, but not done: their offsets stay uncommitted.
+                    for event, _ in alignment.take(everything=True):
+                        event.ack()
+                await self._seal()
+                await self._written()
+        except Exception as exc:
+            self._on_fatal(exc)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -344,7 +359,16 @@ class JoinWorker:
             raise RuntimeError(f"{self.unhealthy} for {self._settings.stuck_after_s:g} s: leaving for a restart")
 
     async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        """Run a call that blocks on a service; while the service is away, again, as long as the settings allow."""
+        deadline = time.monotonic() + self._settings.stuck_after_s
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+            except ServiceUnavailable as exc:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("service away, trying again", error=str(exc)[:300])
+            await asyncio.sleep(_RETRY_PAUSE_S)
 
 
 def _merged(due: Sequence[Sweep]) -> list[tuple[Sweep, list[Sweep]]]:

@@ -3,11 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.infra.ledger import read_ledger
 from loopwatch.infra.settings import Settings
+from loopwatch.schemas.config import load_config
 from loopwatch.schemas.feedback import Feedback
 from msgspec import Struct
 
@@ -133,33 +136,28 @@ def _check_dead_letters(clickhouse: ClickHouse, truth: Truth, verdict: Verdict) 
 
 
 def _check_ledger(clickhouse: ClickHouse, settings: Settings, truth: Truth, verdict: Verdict) -> bool:
-    """Whether the ledger's sums are those of what was sent, and reconcile with each other."""
-    topics, database = settings.topics, clickhouse.database
-    counts = {
-        (topic, event_class): int(n)
-        for topic, event_class, n in clickhouse.rows(
-            f"SELECT _topic, class, sum(n) FROM {database}.ledger WHERE class != 'origin' GROUP BY _topic, class"
-        )
-    }
-    classes = Counter(
-        dict(clickhouse.rows(f"SELECT class, toInt64(count()) FROM {database}.actions_current GROUP BY class"))
-    )
-    predictions, actions = topics.inputs
+    """Whether the ledger balances, and says what was sent."""
+    report = read_ledger(clickhouse, load_config(Path(settings.config)))
+    predictions, actions = report.predictions, report.actions
+    if not report.balanced:
+        _note(verdict, "ledger", "; ".join(report.imbalances)[:500])
     wanted = {
-        (predictions, "received"): truth.sent[False] + truth.poison[False],
-        (predictions, "invalid"): truth.poison[False],
-        (predictions, "accepted"): len(truth.predictions),
-        (predictions, "duplicate"): truth.sent[False] - len(truth.predictions),
-        (actions, "received"): truth.sent[True] + truth.poison[True],
-        (actions, "invalid"): truth.poison[True],
-        (actions, "duplicate"): truth.sent[True] - len(truth.actions),
+        "predictions accepted": (predictions.accepted, len(truth.predictions)),
+        "predictions pending": (predictions.pending, 0),
+        "predictions invalid": (predictions.invalid, truth.poison[False]),
+        "actions invalid": (actions.invalid, truth.poison[True]),
+        "actions held": (actions.held, 0),
     }
-    for (topic, event_class), n in wanted.items():
-        if counts.get((topic, event_class), 0) != n:
-            _note(verdict, "ledger", f"{topic} {event_class} {counts.get((topic, event_class), 0)}, not {n}")
-    accounted = counts.get((actions, "invalid"), 0) + counts.get((actions, "duplicate"), 0) + sum(classes.values())
-    if accounted != counts.get((actions, "received"), 0):
-        _note(verdict, "ledger", f"actions received {counts.get((actions, 'received'), 0)}, accounted for {accounted}")
+    if truth.counted:
+        wanted |= {
+            "predictions received": (predictions.received, truth.sent[False] + truth.poison[False]),
+            "predictions duplicate": (predictions.duplicate, truth.sent[False] - len(truth.predictions)),
+            "actions received": (actions.received, truth.sent[True] + truth.poison[True]),
+            "actions duplicate": (actions.duplicate, truth.sent[True] - len(truth.actions)),
+        }
+    for what, (said, sent) in wanted.items():
+        if said != sent:
+            _note(verdict, "ledger", f"{what} {said}, not {sent}")
     return "ledger" not in verdict.problems
 
 

@@ -65,7 +65,7 @@ class Churn:
 def play(bench: Bench, quick: bool) -> Result:
     """Under load, with a session timeout of six seconds."""
     seconds, period_s = (45, 5) if quick else (180, 10)
-    run = bench.run("churn", Traits(late_s=4000), fetch_max_records=500, session_timeout_s=6.0)
+    run = bench.run("churn", Traits(late_s=4000), fetch_max_records=500, session_timeout_s=6.0, hot_state_bytes=1 << 20)
     try:
         for number in range(WORKERS):
             run.workers.start(number)

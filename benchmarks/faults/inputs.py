@@ -88,7 +88,7 @@ def disorder(bench: Bench, quick: bool) -> Result:
     """Shuffled, 5 % twice, 10 % before their prediction, 5 % months late, after a restart with a cold memory."""
     n = 6000 if quick else 60_000
     traits = Traits(duplicated=0.05, before_prediction=0.1, late=0.05, late_s=MONTHS_S, shuffled_s=1200)
-    run = bench.run("disorder", traits, hot_state_bytes=1 << 20)
+    run = bench.run("disorder", traits, hot_state_bytes=1 << 20, held_actions=100)
     try:
         run.workers.start()
         run.send(n)

@@ -1,5 +1,6 @@
 """Services away: a broker, one of three brokers, ClickHouse; and the embedded stack, whose broker forgets."""
 
+import random
 import signal
 import time
 
@@ -7,7 +8,7 @@ from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
 
 from .bench import Bench, Result, Scenario, concluded
-from .stack import ClickHouseProcess, Run, clickhouse_process
+from .stack import ClickHouseProcess, clickhouse_process
 from .stream import Traits
 
 RATE = 2000
@@ -89,22 +90,44 @@ def clickhouse_frozen(bench: Bench, quick: bool) -> Result:
 
 
 def embedded(bench: Bench, quick: bool) -> Result:
-    """Stopped and started on the same directory; then everything is sent again, and more."""
-    restarts, n = (1, 4000) if quick else (3, 10_000)
+    """Stopped in order when all is stored."""
+    return _embedded(bench, "embedded", 1 if quick else 3, killed=False)
+
+
+def embedded_killed(bench: Bench, quick: bool) -> Result:
+    """All of it killed in the middle of the work."""
+    return _embedded(bench, "embedded-killed", 1 if quick else 10, killed=True)
+
+
+def _embedded(bench: Bench, name: str, restarts: int, *, killed: bool) -> Result:
+    """Start again on the same directory, send everything again, and more."""
+    n, rnd = 6000, random.Random(bench.seed)
     kafka = EmbeddedKafka()
-    server = ClickHouseProcess(bench.directory / "embedded")
+    server = ClickHouseProcess(bench.directory / name)
     try:
         kafka.start()
         server.start()
-        run = bench.run("embedded", Traits(late=0.2), kafka=kafka.bootstrap, clickhouse=server.url)
+        run = bench.run(name, Traits(late=0.2), fetch_max_records=500, kafka=kafka.bootstrap, clickhouse=server.url)
         try:
             for _ in range(restarts):
                 sent = run.stream.take(n)
                 run.workers.start()
                 run.sender.send(sent)
                 run.sender.flush(60)
-                run.wait(run.all_read, 120)
-                _restart(run, kafka, server)
+                if killed:
+                    run.wait(lambda clickhouse: run.received(clickhouse) > 0, 60)
+                    time.sleep(rnd.uniform(0, 0.7))
+                    run.truth.counted = False
+                    run.workers.kill()
+                    server.process.kill()
+                else:
+                    run.wait(run.all_read, 120)
+                    run.workers.stop()
+                    server.process.stop(20)
+                kafka.stop()
+                kafka.start()
+                server.start()
+                run.reconnect()
                 for record in sent:
                     run.truth.sent[record.is_action] += 1
                 run.sender.send(sent)
@@ -120,20 +143,11 @@ def embedded(bench: Bench, quick: bool) -> Result:
         server.process.kill()
 
 
-def _restart(run: Run, kafka: EmbeddedKafka, server: ClickHouseProcess) -> None:
-    run.workers.stop()
-    kafka.stop()
-    server.process.stop(20)
-    time.sleep(0.5)
-    kafka.start()
-    server.start()
-    run.reconnect()
-
-
 SCENARIOS = (
     Scenario("broker", "the broker killed and restarted", broker),
     Scenario("three-brokers", "one of three brokers killed", three_brokers),
     Scenario("clickhouse-away", "ClickHouse killed, back after 60 s", clickhouse_away),
     Scenario("clickhouse-frozen", "ClickHouse stopped for 20 s by SIGSTOP", clickhouse_frozen),
     Scenario("embedded", "the embedded stack stopped and started, all sent again", embedded),
+    Scenario("embedded-killed", "the embedded stack killed at work, all sent again", embedded_killed),
 )

@@ -13,8 +13,8 @@ from .stream import Traits
 
 RATE = 2500
 KILLED_WORKER = (sys.executable, "-m", "benchmarks.faults.killed_worker")
-# Small flushes: more of them, and more of each moment between two steps.
-_SMALL = {"fetch_max_records": 300, "flush_linger_s": 0.2, "session_timeout_s": 2.0}
+# Small flushes: more of them, and more of each moment between two steps. Little memory: predictions wait in ClickHouse.
+_SMALL = {"fetch_max_records": 300, "flush_linger_s": 0.2, "session_timeout_s": 2.0, "hot_state_bytes": 1 << 20}
 
 
 def at_random(bench: Bench, quick: bool) -> Result:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from confluent_kafka import KafkaError, Message, Producer
 from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
-from loopwatch.infra.clickhouse import ClickHouse
-from loopwatch.infra.kafka_admin import apply_topics
+from loopwatch.infra.clickhouse import ClickHouse, quote, quoted
+from loopwatch.infra.kafka_admin import apply_topics, input_topics
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.errors import LoopwatchError
@@ -25,8 +25,7 @@ from .stream import EventStream, Sent, Truth
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "loopwatch.yaml"
-PLAIN_WORKER = (sys.executable, "-m", "benchmarks.faults.plain_worker")
-EXIT_FENCED = 75
+WORKER = (sys.executable, "-m", "loopwatch.console", "worker")
 ROOT = HERE.parent.parent
 
 
@@ -60,7 +59,7 @@ class Workers:
         """Exit codes of workers that ended by themselves."""
         self._running: dict[int, ChildProcess] = {}
 
-    def start(self, number: int = 0, command: Sequence[str] = PLAIN_WORKER, **env: str) -> ChildProcess:
+    def start(self, number: int = 0, command: Sequence[str] = WORKER, **env: str) -> ChildProcess:
         """Start worker `number`, with more environment if wanted."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.settings.environment(), **env}
         log = self.directory / f"worker-{number}.log"
@@ -132,6 +131,7 @@ class Run:
         self.stream = stream
         directory.mkdir(parents=True, exist_ok=True)
         self.workers = Workers(self.settings, directory)
+        self._sent_before = 0
         self.prepare()
         self.sender = Sender(self.settings)
 
@@ -146,6 +146,7 @@ class Run:
         clickhouse = ClickHouse(self.settings)
         apply_tables(clickhouse, self.settings)
         clickhouse.close()
+        self._topics = input_topics(self.settings)
 
     def send(self, events: int) -> None:
         """Produce the next events."""
@@ -180,6 +181,7 @@ class Run:
         """The broker has forgotten everything: make the topics again, and a sender."""
         self.prepare()
         self.sender = Sender(self.settings)
+        self._sent_before = self.truth.events
 
     def close_windows(self) -> None:
         """Send an explicit watermark behind the last window, on every partition."""
@@ -198,14 +200,18 @@ class Run:
             time.sleep(0.25)
         clickhouse.close()
 
-    def received(self, clickhouse: ClickHouse) -> int:
-        """Events that the ledger has as received."""
-        ((n,),) = clickhouse.rows(f"SELECT sum(n) FROM {clickhouse.database}.ledger WHERE class = 'received'")
+    def received(self, clickhouse: ClickHouse, event_class: str = "received") -> int:
+        """Records of a class that the ledger has of the present life of the topics."""
+        lives = quoted([topic.topic_id for topic in self._topics])
+        ((n,),) = clickhouse.rows(
+            f"SELECT sum(n) FROM {clickhouse.database}.ledger "
+            f"WHERE class = {quote(event_class)} AND _topic_id IN ({lives})"
+        )
         return int(n)
 
     def all_read(self, clickhouse: ClickHouse) -> bool:
         """Whether every event sent is in the ledger."""
-        return self.received(clickhouse) >= self.truth.events
+        return self.received(clickhouse) >= self.truth.events - self._sent_before
 
     def all_settled(self, clickhouse: ClickHouse) -> bool:
         """Whether every outcome has a row, no action waits, and the watermark records are in the ledger."""
@@ -219,8 +225,7 @@ class Run:
 
     def _stored_to_the_end(self, clickhouse: ClickHouse) -> bool:
         """Whether the watermark records are in the ledger: the last of each partition."""
-        ((n,),) = clickhouse.rows(f"SELECT sum(n) FROM {clickhouse.database}.ledger WHERE class = 'control'")
-        return int(n) >= self.sender.controls
+        return self.received(clickhouse, "control") >= self.sender.controls
 
     def end(self) -> None:
         """Stop everything that is this run's own."""

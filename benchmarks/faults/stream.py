@@ -65,6 +65,8 @@ class Truth:
         """Valid records by `is_action`, copies counted too."""
         self.poison = {False: 0, True: 0}
         """Records that are no event, by `is_action`."""
+        self.counted = True
+        """Whether each record is received once: false when a broker forgot some that were read, or were not."""
 
     @property
     def events(self) -> int:

@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,7 +77,8 @@ def sql(
 
 def _stream(client: "Client", statement: str, fmt: str | None, options: dict[str, int]) -> None:
     last = b"\n"
-    with contextlib.closing(client.raw_stream(statement, fmt=fmt, settings=options)) as stream:
+    stream: Any = client.raw_stream(statement, fmt=fmt, settings=options)
+    with contextlib.closing(stream):
         while chunk := stream.read(_CHUNK):
             sys.stdout.buffer.write(chunk)
             last = chunk

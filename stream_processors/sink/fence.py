@@ -18,9 +18,9 @@ _POLL_S = 0.05
 class Fence:
     """Claims of one worker. `owner` names this very process, not its host: a restarted worker is another one."""
 
-    def __init__(self, clickhouse: ClickHouse, group: str, owner: str) -> None:
+    def __init__(self, clickhouse: ClickHouse, topic: str, owner: str) -> None:
         self._clickhouse = clickhouse
-        self._group = group
+        self._topic = topic
         self.owner = owner
 
     def claim(self, partition: int) -> None:
@@ -32,9 +32,9 @@ class Fence:
         table = f"{self._clickhouse.database}.fences"
         for _ in range(20):
             self._clickhouse.command(
-                f"INSERT INTO {table} (consumer_group, partition, epoch, owner, claimed_at) "
-                f"SELECT {quote(self._group)}, {partition}, "
-                f"(SELECT max(epoch) FROM {table} WHERE consumer_group = {quote(self._group)} "
+                f"INSERT INTO {table} (_topic, partition, epoch, owner, claimed_at) "
+                f"SELECT {quote(self._topic)}, {partition}, "
+                f"(SELECT max(epoch) FROM {table} WHERE _topic = {quote(self._topic)} "
                 f"AND partition = {partition}) + 1, "
                 f"{quote(self.owner)}, now64(3)"
             )
@@ -66,7 +66,7 @@ class Fence:
         wanted = ",".join(map(str, partitions))
         return (
             "(SELECT count() FROM (SELECT argMax(owner, (epoch, owner)) AS last_owner "
-            f"FROM {self._clickhouse.database}.fences WHERE consumer_group = {quote(self._group)} "
+            f"FROM {self._clickhouse.database}.fences WHERE _topic = {quote(self._topic)} "
             f"AND partition IN ({wanted}) GROUP BY partition) "
             f"WHERE last_owner = {quote(self.owner)}) != {len(partitions)}"
         )
