@@ -1,80 +1,74 @@
 """``loopwatch dev`` as a child process: embedded services and one worker, on free ports and an empty directory."""
 
 import contextlib
-import queue
-import re
-import subprocess
+import os
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 
-from loopwatch.infra.child_process import free_port
+import psutil
+from loopwatch.infra.child_process import ChildProcess, free_port
 from loopwatch.infra.settings import Settings
 
 START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 30.0
-_CLICKHOUSE = re.compile(r"https?://[^\s,;]+")
-_KAFKA = re.compile(r"(?<![/\w.@-])[\w.-]+:\d+\b(?!/)")
+STOP_TIMEOUT_S = 60.0
+
+
+class Stack(NamedTuple):
+    """What runs: `settings` with its addresses, the address of the worker's metrics, and the worker's process."""
+
+    settings: Settings
+    metrics_url: str
+    worker: psutil.Process
 
 
 @contextlib.contextmanager
-def dev_stack() -> Iterator[Settings]:
-    """Start it, yield settings with its addresses, and end it.
+def dev_stack(config: Path | None = None) -> Iterator[Stack]:
+    """Start it with a ``loopwatch.yaml`` or none, yield it once the worker has its partitions, and end it.
 
-    Raises RuntimeError with its last words if it ends, or doesn't print its ``ready`` line within two minutes.
+    Other settings are those of the environment. Raises EmbeddedServiceError with its last words if it doesn't start.
     """
     with tempfile.TemporaryDirectory(prefix="loopwatch-bench-", ignore_cleanup_errors=True) as directory:
-        command = [sys.executable, "-m", "loopwatch.console.cli", "dev"]
+        command = [sys.executable, "-m", "loopwatch.console", "dev", "--data", str(Path(directory, "data"))]
         command += ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
-        command += ["--data", str(Path(directory, "data"))]
-        log_path = Path(directory, "dev.log")
-        with (
-            log_path.open("w", encoding="utf-8") as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-        ):
-            try:
-                yield addresses_in(_ready_line(process, log_path))
-            finally:
-                process.terminate()
-                try:
-                    process.wait(STOP_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        environment = dict(os.environ)
+        if config is not None:
+            environment["LOOPWATCH_CONFIG"] = str(config)
+        log = Path(directory, "dev.log")
+        process = ChildProcess(command, name="loopwatch dev", log_file=log, env=environment)
+        try:
+            process.start()
+            process.wait_until(lambda: _ready_line(log) != "", START_TIMEOUT_S, 0.1)
+            said = addresses_in(_ready_line(log))
+            settings = Settings(
+                kafka_bootstrap=said["kafka"],
+                clickhouse_url=said["clickhouse"],
+                config=environment.get("LOOPWATCH_CONFIG", ""),
+            )
+            yield Stack(settings, said["metrics"], _worker_below(process.pid))
+        finally:
+            process.stop(STOP_TIMEOUT_S)
 
 
-def addresses_in(ready_line: str) -> Settings:
-    """Settings with the two addresses of a ``ready`` line.
+def addresses_in(ready_line: str) -> dict[str, str]:
+    """What a ``ready`` line says, by name.
 
-    >>> settings = addresses_in("ready kafka=127.0.0.1:19092 clickhouse=http://127.0.0.1:18123")
-    >>> settings.kafka_bootstrap, settings.clickhouse_url
-    ('127.0.0.1:19092', 'http://127.0.0.1:18123')
+    >>> addresses_in("ready kafka=127.0.0.1:19092 clickhouse=http://127.0.0.1:18123")
+    {'kafka': '127.0.0.1:19092', 'clickhouse': 'http://127.0.0.1:18123'}
     """
-    clickhouse, kafka = _CLICKHOUSE.search(ready_line), _KAFKA.search(ready_line)
-    if clickhouse is None or kafka is None:
-        raise RuntimeError(f"loopwatch dev: expected `ready`, HOST:PORT of Kafka and a ClickHouse URL: {ready_line!r}")
-    return Settings(kafka_bootstrap=kafka[0], clickhouse_url=clickhouse[0])
+    pairs = (word.partition("=") for word in ready_line.split()[1:])
+    return {name: said for name, equals, said in pairs if equals}
 
 
-def _ready_line(process: subprocess.Popen[str], log_path: Path) -> str:
-    assert process.stdout is not None
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    # The thread reads on to the end: a full pipe would stop the worker.
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
-    deadline = time.monotonic() + START_TIMEOUT_S
-    said: list[str] = []
-    with contextlib.suppress(queue.Empty):
-        while (line := lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-            if line.startswith("ready"):
-                return line
-            said.append(line)
-    raise RuntimeError(f"loopwatch dev was not ready: {''.join(said)[-2000:]}{log_path.read_text()[-2000:]}")
+def _ready_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    return next((line for line in lines if line.startswith("ready ") and line.endswith("\n")), "")
 
 
-def _read(stream: IO[str], lines: "queue.SimpleQueue[str | None]") -> None:
-    for line in stream:
-        lines.put(line)
-    lines.put(None)
+def _worker_below(pid: int) -> psutil.Process:
+    for process in psutil.Process(pid).children(recursive=True):
+        if process.cmdline()[-1:] == ["worker"]:
+            return process
+    raise RuntimeError("loopwatch dev is ready and has no worker")

@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         latencies, lag_s = measure(settings, options.rate, options.seconds, options.warmup)
     else:
-        with dev_stack() as settings:
-            latencies, lag_s = measure(settings, options.rate, options.seconds, options.warmup)
+        with dev_stack() as stack:
+            latencies, lag_s = measure(stack.settings, options.rate, options.seconds, options.warmup)
     table = Table(
         title=f"Produce to queryable, {options.rate:,} events/s for {options.seconds:g} s",
         caption=f"polled every {POLL_S:g} s, which is in the figures; sender at most {lag_s:.3f} s late\n{machine}",

@@ -59,3 +59,7 @@ def _options(
 def main() -> None:
     """Run the command line and end the process with its exit status."""
     app(prog_name="loopwatch")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,26 +4,24 @@ Starts `loopwatch dev` in a temporary directory, replays the flights as fast as 
 joined, and then asks what anybody can ask: `loopwatch ledger` and SQL. Ends with status 0 and nothing left running.
 """
 
-import contextlib
 import os
-import queue
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from loopwatch.infra.child_process import accepts_connections
+from loopwatch.infra.child_process import ChildProcess, accepts_connections
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.settings import Settings
 from loopwatch.producers import Loopwatch
-from loopwatch.producers.flights import MODEL, flight_events
+from loopwatch.producers.flights import MODEL, FlightReplay, flight_events
 from loopwatch.producers.replay import replay_events, replay_progress
 from loopwatch.schemas.config import load_config
+from loopwatch.schemas.errors import LoopwatchError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -69,52 +67,38 @@ console = Console(highlight=False, soft_wrap=True)
 def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="loopwatch-demo-", ignore_cleanup_errors=True) as directory:
-        with dev(Path(directory)) as process:
+        with dev(Path(directory)) as services:
             console.print("starting a broker, ClickHouse and a worker; training a classifier on January and February")
             flights = flight_events()
-            settings = addresses(process)
-            sent = replay(settings, flights)
-            wait_until_joined(settings, sent)
+            settings = addresses(services)
+            wait_until_joined(settings, replay(settings, flights))
             balanced = show(settings, "ledger")
-            show(settings, "sql", BY_MONTH, shown="(flights by month)")
-        stopped = process.returncode == 0 and not any(map(accepts_connections, ports(settings)))
-    if not balanced:
-        console.print("[red]the ledger does not balance[/]")
-    if not stopped:
-        console.print(f"[red]`loopwatch dev` ended with status {process.returncode}, or left a service running[/]")
-    console.print(f"done in {time.monotonic() - began:.0f} s; nothing is left running" if stopped else "failed")
-    return 0 if balanced and stopped else 1
+            show(settings, "sql", BY_MONTH, shown='"SELECT …"  (examples/demo.py has it)')
+            services.signal(signal.SIGTERM)
+            status = services.wait_for_exit(STOP_TIMEOUT_S)
+        left = [port for port in ports(settings) if accepts_connections(port)]
+    if status or left:
+        console.print(f"`loopwatch dev` ended with status {status}, and left open: {left or 'nothing'}")
+    elif balanced:
+        console.print(f"\nall is joined, and nothing is left running: {time.monotonic() - began:.0f} s")
+    return 0 if balanced and not status and not left else 1
 
 
-@contextlib.contextmanager
-def dev(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """`loopwatch dev` on free ports."""
+def dev(directory: Path) -> ChildProcess:
+    """`loopwatch dev` on free ports: ends with this process, whatever ends it."""
     command = [*LOOPWATCH, "dev", "--kafka-port", "0", "--clickhouse-port", "0", "--config", str(MODELS)]
-    with subprocess.Popen([*command, "--data", str(directory)], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    return ChildProcess([*command, "--data", str(directory)], name="loopwatch dev", log_file=directory / "dev.log")
 
 
-def addresses(process: subprocess.Popen[str]) -> Settings:
+def addresses(services: ChildProcess) -> Settings:
     """Settings with the addresses that `loopwatch dev` prints when it is ready."""
-    assert process.stdout is not None
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
-    deadline = time.monotonic() + START_TIMEOUT_S
-    with contextlib.suppress(queue.Empty):
-        while (line := lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-            if found := READY.match(line):
-                return Settings(kafka_bootstrap=found["kafka"], clickhouse_url=found["clickhouse"], config=str(MODELS))
-    sys.exit("`loopwatch dev` did not get ready")
+    services.wait_until(lambda: READY.search(services.log_tail()) is not None, START_TIMEOUT_S)
+    found = READY.search(services.log_tail())
+    assert found is not None
+    return Settings(kafka_bootstrap=found["kafka"], clickhouse_url=found["clickhouse"], config=str(MODELS))
 
 
-def replay(settings: Settings, flights: Iterator) -> int:
+def replay(settings: Settings, flights: FlightReplay) -> int:
     """Send every flight and every arrival; returns how many."""
     with Loopwatch(settings, block=True) as client, replay_progress(console) as progress:
         sent = replay_events(client, flights, config=load_config(MODELS), progress=progress)
@@ -157,11 +141,8 @@ def ports(settings: Settings) -> list[int]:
     return [int(address.rpartition(":")[2]) for address in (settings.kafka_bootstrap, settings.clickhouse_url)]
 
 
-def _read(stream: IO[str], lines: "queue.SimpleQueue[str | None]") -> None:
-    for line in stream:
-        lines.put(line)
-    lines.put(None)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LoopwatchError as exc:
+        sys.exit(f"demo: {exc}")

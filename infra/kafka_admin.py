@@ -1,5 +1,6 @@
 """Topics of Kafka: created when missing, checked when there, and the identity of each one's present life."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def apply_topics(settings: Settings, client: AdminClient | None = None) -> list[
                 if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     said = f"Kafka: topic {name} was not created: {reason_in(str(exc))}"
                     raise ServiceUnavailable(settings.kafka_bootstrap, said) from exc
-    input_topics(settings, client)
+    _wait_until_known(settings, client)
     return missing
 
 
@@ -79,6 +80,19 @@ def input_topics(settings: Settings, client: AdminClient | None = None) -> tuple
             "they must have the same number, or a prediction and its actions never meet. Add some to the smaller one"
         )
     return predictions, actions
+
+
+def _wait_until_known(settings: Settings, client: AdminClient) -> None:
+    """A broker may not know a topic yet that another one just made."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        try:
+            input_topics(settings, client)
+            return
+        except SettingsError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def present_topics(settings: Settings, client: AdminClient | None = None) -> dict[str, TopicInfo]:

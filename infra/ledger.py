@@ -52,7 +52,7 @@ class _Reading:
     def report(self) -> LedgerReport:
         predictions, actions = self._entries.predictions, self._entries.actions
         rows = self._prediction_rows()
-        outcomes = self._outcomes({*predictions.models, *rows} - {""})
+        outcomes = self._outcomes({*predictions.models_in(*PredictionClass), *rows} - {""})
         states = self._outcome_states(outcomes)
         classes = self._action_classes()
         prediction_counts = {
@@ -66,11 +66,11 @@ class _Reading:
                     outcome: states.get((model, outcome), OutcomeCounts()) for outcome in outcomes.get(model, ())
                 },
             )
-            for model in sorted({*predictions.models, *rows})
+            for model in sorted({*predictions.models_in("received", *PredictionClass), *rows})
         }
         action_counts = {
             model: self._action_counts(model, classes)
-            for model in sorted({*actions.models, *(key[0] for key in classes)})
+            for model in sorted({*actions.models_in(*ActionClass), *(key[0] for key in classes)})
         }
         further = [
             *self._row_imbalances(rows),
@@ -161,7 +161,7 @@ class _Reading:
 
     def _row_imbalances(self, prediction_rows: dict[str, int]) -> Iterator[str]:
         ledger = self._entries.predictions
-        for model in sorted({*ledger.models, *prediction_rows}):
+        for model in sorted({*ledger.models_in(*PredictionClass), *prediction_rows}):
             accepted, stored = ledger.of(model, PredictionClass.ACCEPTED), prediction_rows.get(model, 0)
             if accepted != stored:
                 who = f"predictions of {model or 'unknown models'}"

@@ -9,7 +9,6 @@ from .clickhouse import ClickHouse
 
 # A record that was read is in one of these; the other classes say what became of it.
 _OF_A_RECORD = ("received", "forwarded", "repeated", "control")
-_OF_EVENTS = ("received", "invalid", "duplicate", "accepted", "forwarded")
 
 
 class Stretch(Struct, frozen=True):
@@ -28,10 +27,9 @@ class Counts(Struct):
     by_class: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     stretches: list[Stretch] = []
 
-    @property
-    def models(self) -> set[str]:
-        """Models that events were counted for; "" where the model isn't known."""
-        return {model for (model, event_class), n in self.by_class.items() if n and event_class in _OF_EVENTS}
+    def models_in(self, *classes: str) -> set[str]:
+        """Models that events of these classes were counted for; "" where the model isn't known."""
+        return {model for (model, event_class), n in self.by_class.items() if n and event_class in classes}
 
     def of(self, model: str, event_class: str) -> int:
         """Events of a model in a class."""

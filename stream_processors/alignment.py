@@ -31,7 +31,7 @@ class Alignment:
 
     def is_ahead(self, batch: RecordBatch) -> bool:
         """Whether an action batch begins later than the predictions have come."""
-        return bool(self._waiting) or (batch.records[0].timestamp or 0) > self._predictions_ms
+        return (batch.records[0].timestamp or 0) > self._predictions_ms
 
     def take(self, *, everything: bool) -> list[tuple[Any, RecordBatch]]:
         """Batches that need not wait any more, oldest first; `everything` when no predictions are left to read."""

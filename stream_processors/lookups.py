@@ -26,12 +26,19 @@ class Lookups:
         self._clickhouse = clickhouse
         self._database = clickhouse.database
 
-    def find(self, ids: Sequence[str], predictions_not_yet: NotYet, actions_not_yet: NotYet) -> dict[str, Stored]:
-        """What is stored of each prediction id; ids of which nothing is stored are left out."""
+    def find(
+        self, ids: Sequence[str], predictions_not_yet: NotYet, actions_not_yet: NotYet, *, reading_again: bool = False
+    ) -> dict[str, Stored]:
+        """What is stored of each prediction id; ids of which nothing is stored are left out.
+
+        With `reading_again`, predictions that are not found for being read again bring their provisional rows along.
+        """
         found: dict[str, Stored] = {}
         for some in in_portions(ids):
             self._find_predictions(some, predictions_not_yet, found)
             self._find_actions(some, actions_not_yet, found)
+            if reading_again:
+                self._find_timeouts(some, found)
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
@@ -82,6 +89,16 @@ class Lookups:
         for prediction_id, outcome in rows:
             expired.setdefault(prediction_id, set()).add(outcome)
         return expired
+
+    def _find_timeouts(self, ids: Sequence[str], found: dict[str, Stored]) -> None:
+        rows = self._clickhouse.rows(
+            f"SELECT prediction_id, groupUniqArray(outcome) FROM {self._database}.feedback "
+            f"WHERE prediction_id IN ({quoted(ids)}) AND status != 'matched' GROUP BY prediction_id"
+        )
+        for prediction_id, outcomes in rows:
+            stored = found.setdefault(prediction_id, Stored(actions=[]))
+            if stored.prediction is None:
+                stored.expired = frozenset(outcomes)
 
     def _find_actions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
         for prediction_id, acted in stored_actions(

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ..schemas.decode import DEFAULT_MAX_EVENT_BYTES, EventDecoder, action_decoder, prediction_decoder
 from ..schemas.errors import PoisonLimitExceeded
-from ..schemas.ledger import ActionClass, PredictionClass
+from ..schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .former_lives import Unfinished
 from .join.join import PartitionJoin
 from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction
@@ -114,6 +114,9 @@ class PartitionProcessor:
         self.actions = _Input(recovered.actions, action_decoder(limits.max_event_bytes), join.watermark.actions)
         self._inputs = {self.predictions.topic: self.predictions, self.actions.topic: self.actions}
         self._unfinished = dict(recovered.unfinished_actions)
+        self._retired = frozenset(
+            offset for offset, stored in self._unfinished.items() if stored.reason == IgnoreReason.AFTER_RETENTION
+        )
         self._recent: deque[tuple[int, int]] = deque()
         for ids in recovered.known_ids:
             join.known.add(ids)
@@ -148,6 +151,11 @@ class PartitionProcessor:
         """Ids of the batch to look up in ClickHouse before `apply`."""
         return self.join.unknown_to_memory(batch.ids)
 
+    def reads_again(self, topic: str) -> bool:
+        """Whether records come next whose rows a flush that did not end has stored already."""
+        source = self._inputs[topic]
+        return source.next_offset <= source.position.rows_until
+
     def apply(self, topic: str, batch: SortedOut[Any], stored: Mapping[str, Stored], flush: Flush, now_us: int) -> None:
         """Join a prepared batch, with what was found in ClickHouse, into the output of the flush."""
         source = self._inputs[topic]
@@ -163,7 +171,8 @@ class PartitionProcessor:
         unfinished = bool(batch.events) and batch.offsets[0] <= source.position.rows_until
         joined = Output() if unfinished else out
         if of_actions:
-            self.join.actions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number)
+            retired = self._retired if unfinished else frozenset()
+            self.join.actions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number, retired)
         else:
             if batch.events:
                 self.join.last_prediction_offset = batch.offsets[-1]
@@ -213,7 +222,7 @@ class PartitionProcessor:
                     source is self.actions,
                     source.flush_from,
                     source.next_offset - 1,
-                    source.clock.max_ts_us,
+                    max(source.clock.max_ts_us, source.clock.closed_us + self.join.watermark.disorder_us),
                     self.join.settled_us,
                     source.clock.live,
                     dict(source.origins.moved),

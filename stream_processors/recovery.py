@@ -78,7 +78,7 @@ class Recovery:
     def _watermark_us(self, partition: int) -> int:
         ((watermark_us,),) = self._clickhouse.rows(
             f"SELECT toUnixTimestamp64Micro(max(watermark)) FROM {self._database}.ledger "
-            f"WHERE {_life(self.predictions)} AND _partition = {partition}"
+            f"WHERE ({_life(self.predictions)} OR {_life(self.actions)}) AND _partition = {partition}"
         )
         return int(watermark_us) or NEVER
 

@@ -21,6 +21,7 @@ from .alignment import Alignment
 from .engine.batches import RecordBatch
 from .engine.transport import BatchConsumer
 from .join.rules import Rules
+from .join.state import Stored
 from .join.sweeps import Sweep
 from .liveness import Liveness, Progress
 from .lookups import Lookups, NotYet
@@ -123,9 +124,10 @@ class JoinWorker:
                     await self._join_batch(event, batch, processor)
                     alignment.predictions_read(batch)
                     await self._join_aligned(processor, alignment)
-                elif self._predictions_left(processor) and alignment.is_ahead(batch):
+                elif alignment or (self._predictions_left(processor) and alignment.is_ahead(batch)):
                     alignment.put_aside(event, batch)
                     self._hold_back(batch.tp)
+                    await self._join_aligned(processor, alignment)
                 else:
                     await self._join_batch(event, batch, processor)
         except Exception as exc:
@@ -209,10 +211,10 @@ class JoinWorker:
 
     async def _join_batch(self, event: Any, batch: RecordBatch, processor: PartitionProcessor) -> None:
         self._hand_on_stored()
-        not_yet = self._not_yet(processor)
+        not_yet, reading_again = self._not_yet(processor), processor.reads_again(batch.topic)
         prepared = processor.prepare(batch.topic, batch.records)
         ids = processor.unknown_to_memory(prepared)
-        stored = await self._find(ids, not_yet) if ids else {}
+        stored = await self._find(ids, not_yet, reading_again=reading_again) if ids else {}
         processor.apply(batch.topic, prepared, stored, self._flush, self._now_us())
         self._flush.batches.append((event, batch))
         if self._oldest_batch_s is None:
@@ -256,10 +258,12 @@ class JoinWorker:
         )  # fmt: skip
         return processor
 
-    async def _find(self, ids: Sequence[str], not_yet: tuple[NotYet, NotYet]) -> dict[str, Any]:
+    async def _find(
+        self, ids: Sequence[str], not_yet: tuple[NotYet, NotYet], *, reading_again: bool = False
+    ) -> dict[str, Stored]:
         metrics.LOOKUPS.inc(len(ids))
         with metrics.LOOKUP_SECONDS.time():
-            return await self._in_thread(self._lookups.find, ids, *not_yet)
+            return await self._in_thread(lambda: self._lookups.find(ids, *not_yet, reading_again=reading_again))
 
     def _not_yet(self, processor: PartitionProcessor) -> tuple[NotYet, NotYet]:
         predictions, actions = (

@@ -61,7 +61,8 @@ class Workers:
 
     def start(self, number: int = 0, command: Sequence[str] = WORKER, **env: str) -> ChildProcess:
         """Start worker `number`, with more environment if wanted."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.settings.environment(), **env}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": path, **self.settings.environment(), **env}
         log = self.directory / f"worker-{number}.log"
         worker = ChildProcess([*command], name=f"worker {number}", log_file=log, env=environment)
         worker.start()

@@ -39,7 +39,8 @@ def check(file: Annotated[Path, typer.Argument(help="The loopwatch.yaml.", show_
     columns = ("model", "kind", "outcome", "actions", "window", "on timeout", "label", "combine", "retention")
     print_table(columns, rows)
     defaults = config.defaults
+    models = f"{len(config.models)} model{'' if len(config.models) == 1 else 's'}"
     typer.echo(
-        f"{file} is right: {len(config.models)} model{'' if len(config.models) == 1 else 's'}; disorder {format_duration(defaults.disorder)}, "
+        f"{file} is right: {models}; disorder {format_duration(defaults.disorder)}, "
         f"orphan grace {format_duration(defaults.orphan_grace)}; any other model has the outcome `default`"
     )

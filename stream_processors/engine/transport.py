@@ -23,6 +23,7 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, transport: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
         self.watermark = CommitWatermark()
+        self._last_fetched: dict[TP, int] = {}
         note = self.watermark.fetched
 
         # Faust inlines `track_message` in its streams, so a batch is noted where it leaves the fetcher.
@@ -66,27 +67,35 @@ class BatchConsumer(driver.Consumer):
             positions[tp] = offset
         return positions
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        records = await super()._getmany(active_partitions, timeout)
+        for tp, fetched in records.items():
+            if fetched:
+                self._last_fetched[tp] = fetched[-1].offset
+        return records
+
     def caught_up(self, tp: TP, next_offset: int, now_ms: float) -> bool:
         """Whether the broker said a moment ago that nothing is left to read from `next_offset` on.
 
         An answer from before an outage says nothing about what waits in the broker since.
         """
-        consumer = self._thread._ensure_consumer()
         if tp not in self.assignment():
             return False
+        consumer = self._thread._ensure_consumer()
         highwater, asked_ms = consumer.highwater(tp), consumer.last_poll_timestamp(tp)
-        return (
-            highwater is not None
-            and asked_ms is not None
-            and next_offset >= highwater
-            and now_ms - asked_ms < _FRESH_MS
-        )
+        fresh = highwater is not None and asked_ms is not None and now_ms - asked_ms < _FRESH_MS
+        return fresh and self.lag(tp, next_offset) == 0
 
-    def lag(self, tp: TP, stored: int) -> int:
-        """Records that are in Kafka, as far as the broker has said, from offset `stored` on."""
+    def lag(self, tp: TP, next_offset: int) -> int:
+        """Records in Kafka from `next_offset` on, as far as the broker has said; markers of transactions are none."""
         if tp not in self.assignment():
             return 0
-        return max(0, (self._thread._ensure_consumer().highwater(tp) or 0) - stored)
+        consumer = self._thread._ensure_consumer()
+        if next_offset > self._last_fetched.get(tp, -1):
+            # All that was fetched is processed. The read position has passed markers, which nobody is handed.
+            state = consumer._subscription.subscription.assignment.state_value(driver.ensure_aiokafka_TP(tp))
+            next_offset = max(next_offset, state._position or 0)
+        return max(0, (consumer.highwater(tp) or 0) - next_offset)
 
 
 class BatchTransport(driver.Transport):

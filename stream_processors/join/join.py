@@ -7,7 +7,7 @@ says so (`stored`), and only then may entries leave memory. What is in memory or
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import islice
 
 from ...schemas.events import Action, Prediction
@@ -107,6 +107,10 @@ class PartitionJoin:
             )
             fresh.append(prediction_id)
             for rule in rules.outcomes:
+                if found is not None and rule.name in found.expired:
+                    entry.closed |= rule.bit
+                    entry.expired |= rule.bit
+                    continue
                 due = timers.get(rule) or self._timers_of(rule)
                 due.add(at_us + rule.window_us, prediction_id)
             if found is not None or prediction_id in held:
@@ -135,8 +139,12 @@ class PartitionJoin:
         stored: Mapping[str, Stored],
         out: Output,
         flush: int,
+        retired: Container[int] = (),
     ) -> None:
-        """Take in actions with their offsets and event times (µs). `stored` is what was found of the unknown ids."""
+        """Take in actions with their offsets and event times (µs). `stored` is what was found of the unknown ids.
+
+        `retired` are offsets of actions that were found too late before, by a flush that did not end.
+        """
         hot, partition, rows = self.hot.entries, self.partition, out.actions
         newly_held: list[str] = []
         for offset, at_us, event in zip(offsets, ts_us, events, strict=True):
@@ -145,7 +153,7 @@ class PartitionJoin:
             found = stored.get(prediction_id) if stored else None
             if entry is None and found is not None and found.prediction is not None:
                 entry = self.load(prediction_id, found, flush)
-            acted = Acted(event.action_id, event.name, at_us, event.value, offset)
+            acted = Acted(event.action_id, event.name, at_us, event.value, offset, offset in retired)
             if entry is None:
                 if self._hold(prediction_id, acted, found, flush):
                     newly_held.append(prediction_id)
@@ -289,9 +297,9 @@ class PartitionJoin:
         if held is None:
             held = self.held[prediction_id] = HeldActions({}, found is None, until_us, flush)
             self._held_timers.add(until_us, prediction_id)
-        elif until_us > held.until_us:
-            held.until_us = until_us
-            self._held_timers.add(until_us, prediction_id)
+        elif until_us > held.until_us or held.orphaned:
+            held.until_us = max(until_us, held.until_us)
+            self._held_timers.add(held.until_us, prediction_id)
         held.acted[acted.action_id] = acted
         held.orphaned, held.flush = False, flush
         self.n_held += 1

@@ -55,7 +55,7 @@ class Sweeps:
 
     def settled_until(self, watermark_us: int) -> int:
         """Watermark up to which every timeout has been handled."""
-        if not self._running:
-            return watermark_us
-        earliest = min(sweep.from_us + sweep.window_us for sweep in self._running)
-        return max(NEVER, min(watermark_us, earliest))
+        open_since = [sweep.from_us + sweep.window_us for sweep in self._running]
+        if (next_due_us := self._timers.next_us) is not None:
+            open_since.append(next_due_us - MINUTE_US)
+        return max(NEVER, min([watermark_us, *open_since]))

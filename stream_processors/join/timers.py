@@ -33,6 +33,11 @@ class Timers(Generic[T]):
         else:
             bucket.append(item)
 
+    @property
+    def next_us(self) -> int | None:
+        """No item is due before this; None when there is none."""
+        return self._heap[0] * _BUCKET_US if self._heap else None
+
     def due(self, watermark_us: int) -> list[T]:
         """Take out every item of the seconds that lie wholly before the watermark.
 

@@ -31,6 +31,8 @@ class Publisher:
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
                 "enable.idempotence": True,
+                # Forwards of a partition are told apart by their order: one must not go missing before a later one.
+                "enable.gapless.guarantee": True,
                 "acks": "all",
                 "compression.type": "lz4",
                 "partitioner": "murmur2_random",
