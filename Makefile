@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults soak clean
+.PHONY: help demo test lint bench faults soak wheel-smoke clean
 
 help:
 	@echo "make demo     replay 284,821 real flights through the loop, and see the ledger balance"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench    measure throughput and latency"
 	@echo "make faults   kill, pause and starve everything, and count rows lost and doubled"
 	@echo "make soak     ten minutes at a steady rate"
+	@echo "make wheel-smoke  install the wheel into an environment of its own, and join one event there"
 	@echo "make clean    remove the environment and everything that was made"
 
 demo: $(VENV)/demo.stamp
@@ -37,6 +38,15 @@ faults: $(VENV)/dev.stamp
 
 soak: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.latency --seconds 600
+
+wheel-smoke: $(VENV)/dev.stamp
+	@rm -rf build .loopwatch/wheel && mkdir -p .loopwatch/wheel
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps -w .loopwatch/wheel .
+	@$(PYTHON) -m venv .loopwatch/wheel/env
+	@.loopwatch/wheel/env/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  "$$(ls .loopwatch/wheel/*.whl)[embedded]"
+	@cd .loopwatch/wheel && env/bin/python ../../tests/wheel_smoke.py
+	@rm -rf .loopwatch/wheel build
 
 clean:
 	rm -rf $(VENV) .loopwatch .pytest_cache .ruff_cache .hypothesis build dist *.egg-info benchmarks/results

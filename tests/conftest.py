@@ -1,10 +1,16 @@
 """Services that tests share: each started at most once in a test process (with pytest-xdist: once in each worker)."""
 
+import sys
+import uuid
 from collections.abc import Iterator
 
 import pytest
+from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
+from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
+from loopwatch.infra.settings import Settings
+from loopwatch.infra.tables import apply_tables
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +25,23 @@ def real_kafka() -> Iterator[RealKafka]:
     """Apache Kafka with one broker; tests name their own topics and groups, and mark themselves `kafka`."""
     with RealKafka() as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url() -> Iterator[str]:
+    """The address of an embedded ClickHouse; tests name their own databases."""
+    port = free_port()
+    command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
+    with ChildProcess(command, name="embedded ClickHouse") as child:
+        child.wait_until(lambda: accepts_connections(port), 60)
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def clickhouse(clickhouse_url: str) -> Iterator[ClickHouse]:
+    """A connection to a database of the module's own, with all tables and no rows."""
+    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=f"t_{uuid.uuid4().hex[:12]}")
+    connection = ClickHouse(settings)
+    apply_tables(connection, settings)
+    yield connection
+    connection.close()

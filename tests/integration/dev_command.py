@@ -64,4 +64,8 @@ def dev(directory: Path, *options: str) -> Iterator[Dev]:
         child.wait_until(lambda: READY.search(child.log_tail()) is not None, 120)
         found = READY.search(child.log_tail())
         assert found is not None
-        yield Dev(child, Settings(kafka_bootstrap=found["kafka"], clickhouse_url=found["clickhouse"]))
+        try:
+            yield Dev(child, Settings(kafka_bootstrap=found["kafka"], clickhouse_url=found["clickhouse"]))
+        except BaseException as exc:
+            exc.add_note(f"loopwatch dev said: {child.log_tail()}")
+            raise

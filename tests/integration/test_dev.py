@@ -21,7 +21,7 @@ def emit(stack: Dev, prefix: str) -> None:
             at = NOON + timedelta(seconds=n)
             prediction_id = client.predict("ctr", n % 2 == 0, prediction_id=f"{prefix}-{n}", score=0.5, ts=at)
             if n % 2 == 0:
-                client.act(prediction_id, "click", ts=at + timedelta(seconds=1))
+                client.act(prediction_id, "click", action_id=f"{prefix}-click-{n}", ts=at + timedelta(seconds=1))
         client.watermark(NOON + timedelta(days=2))
 
 

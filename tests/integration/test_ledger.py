@@ -107,9 +107,9 @@ class World:
         self.insert("ledger", columns, ", ".join(rows))
 
     def insert(self, table: str, columns: str, rows: str) -> None:
-        # A row that is inserted twice shall be there twice.
-        insert = f"INSERT INTO {self.database}.{table} ({columns}) SETTINGS insert_deduplicate = 0"
-        self.clickhouse.command(f"{insert} VALUES {rows}")
+        # A row that is inserted twice shall be there twice: ClickHouse drops a block that it has seen.
+        token = f"insert_deduplication_token = '{uuid.uuid4().hex}'"
+        self.clickhouse.command(f"INSERT INTO {self.database}.{table} ({columns}) SETTINGS {token} VALUES {rows}")
 
     def ledger(self) -> LedgerReport:
         return read_ledger(self.clickhouse, CONFIG)

@@ -1,0 +1,1 @@
+"""Laws of the pure core, held over generated inputs and generated accidents."""

@@ -1,0 +1,327 @@
+"""What ClickHouse and the feedback topic hold, and what `lookups.py` and `recovery.py` read out of it, in memory.
+
+A flush is applied a part at a time, in the order of `sink/writer.py`, so that a worker can die between any two parts.
+Each method says in Python what a query of ours says in SQL; the integration tests hold the two together.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from loopwatch.schemas.ledger import ActionClass, IgnoreReason
+from loopwatch.schemas.partitioner import partition_of
+from loopwatch.stream_processors.former_lives import CLOCKS_APART_S
+from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow
+from loopwatch.stream_processors.join.state import Acted, Stored, StoredPrediction
+from loopwatch.stream_processors.join.sweeps import MINUTE_US, Sweep
+from loopwatch.stream_processors.join.watermark import NEVER
+from loopwatch.stream_processors.output import Checkpoint, Flush
+from loopwatch.stream_processors.partition import Recovered, StoredAction, TopicPosition
+
+from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
+
+FeedbackKey = tuple[str, str, str]
+"""Model, outcome, prediction id."""
+
+
+class FeedbackRow(NamedTuple):
+    """A revision of an outcome, as table and topic have it."""
+
+    revision: int
+    status: str
+    label: str | None
+    label_value: float | None
+    action_id: str | None
+    n_actions: int
+
+
+class PredictionRow(NamedTuple):
+    """A row of table `predictions`."""
+
+    stored: StoredPrediction
+    partition: int
+    offset: int
+
+
+class StatusRow(NamedTuple):
+    """A row of table `action_status`."""
+
+    rank: int
+    model: str
+    action_class: str
+    reason: str
+
+
+class Block(NamedTuple):
+    """What one flush wrote into the ledger for one topic partition."""
+
+    mark: Checkpoint
+    counts: dict[tuple[str, int, str], int]
+    at_us: int
+
+
+class Fenced(Exception):
+    """A partition was claimed by somebody else."""
+
+
+class Store:
+    """Tables as lists and dicts, and the claims on partitions."""
+
+    def __init__(self, log: Log, longest_window_us: int) -> None:
+        self.log = log
+        self.longest_window_us = longest_window_us
+        self.clock_us = 0
+        self.owners: dict[int, str] = {}
+        self.predictions: dict[str, list[PredictionRow]] = defaultdict(list)
+        self.actions: dict[tuple[str, str], list[ActionRow]] = defaultdict(list)
+        self.statuses: dict[tuple[str, str], list[StatusRow]] = defaultdict(list)
+        self.feedback: dict[FeedbackKey, list[tuple[FeedbackRow, int]]] = defaultdict(list)
+        """Rows in the order of insertion, with the instant of it."""
+        self.published: dict[FeedbackKey, list[FeedbackRow]] = defaultdict(list)
+        self.dead_letters: list[tuple[str, int, int]] = []
+        self.ledger: list[Block] = []
+
+    def parts(self, flush: Flush, owner: str) -> list[Callable[[], None]]:
+        """The steps of writing a flush, each stored wholly or not at all.
+
+        Raises (when called): Fenced, if another worker claimed one of the partitions whose rows it stores.
+        """
+        out = flush.output
+        steps: list[tuple[set[int], Callable[[], None]]] = [
+            (set(out.predictions.partitions), lambda: self._insert_predictions(flush)),
+            ({row.partition for row in out.actions}, lambda: self._insert_actions(flush)),
+            ({row.partition for row in out.settled}, lambda: self._insert_statuses(flush)),
+            ({row.partition for row in flush.refused}, lambda: self._insert_dead_letters(flush)),
+            ({row.partition for row in out.outcomes}, lambda: self._insert_feedback(flush)),
+            (set(), lambda: self._publish_feedback(flush)),
+            *((set[int](), lambda each=forward: self.log.forward(each)) for forward in flush.forwards),
+            ({mark.partition for mark in flush.checkpoints}, lambda: self._insert_ledger(flush)),
+        ]
+
+        def guarded(partitions: set[int], step: Callable[[], None]) -> None:
+            if any(self.owners.get(partition) != owner for partition in partitions):
+                raise Fenced
+            step()
+
+        return [lambda p=partitions, s=step: guarded(p, s) for partitions, step in steps]
+
+    def claim(self, partition: int, owner: str) -> None:
+        """From here on nobody else's rows are taken for the partition."""
+        self.owners[partition] = owner
+
+    def merge(self) -> None:
+        """Do what a merge of ReplacingMergeTree does: keep the row that holds."""
+        for rows in self.feedback.values():
+            rows[:] = [max(reversed(rows), key=lambda row: row[0].revision)]
+        for key, rows in self.statuses.items():
+            self.statuses[key] = [max(reversed(rows), key=lambda row: row.rank)]
+
+    # What lookups.py asks.
+
+    def find(self, ids: Sequence[str], partition: int, next_offsets: dict[str, int]) -> dict[str, Stored]:
+        """What is stored of each id, without rows of this partition from `next_offsets` on."""
+        found: dict[str, Stored] = {}
+        for prediction_id in ids:
+            for row in self.predictions.get(prediction_id, ()):
+                if row.partition != partition or row.offset < next_offsets[PREDICTIONS]:
+                    stored = found.setdefault(prediction_id, Stored(actions=[]))
+                    expired = frozenset(
+                        outcome
+                        for (model, outcome, of), rows in self.feedback.items()
+                        if of == prediction_id and model == row.stored.model
+                        if any(each.status != "matched" for each, _ in rows)
+                    )
+                    stored.prediction = replace_expired(row.stored, expired)
+        wanted = set(ids)
+        for row in self._action_rows():
+            if row.event.prediction_id in wanted and (
+                row.partition != partition or row.offset < next_offsets[ACTIONS]
+            ):
+                found.setdefault(row.event.prediction_id, Stored(actions=[])).actions.append(self._acted(row))
+        return found
+
+    def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
+        """Ids, in order and behind `after`, of the sweep's predictions that have no row for its outcome."""
+        ids = {
+            prediction_id
+            for prediction_id, rows in self.predictions.items()
+            for row in rows
+            if row.stored.model == sweep.model
+            and sweep.from_us <= row.stored.ts_us < sweep.to_us
+            and partition_of(prediction_id, partitions) == partition
+            and prediction_id > after
+            and not self.feedback.get((sweep.model, sweep.outcome, prediction_id))
+        }
+        return sorted(ids)[:limit]
+
+    # What recovery.py reads.
+
+    def next_offset(self, topic: str, partition: int) -> int | None:
+        """Where to read on, or None where nothing is stored."""
+        blocks = [block for block in self.ledger if (block.mark.topic, block.mark.partition) == (topic, partition)]
+        return max((block.mark.last_offset for block in blocks), default=-2) + 1 if blocks else None
+
+    def recover(self, partition: int, partitions: int) -> Recovered:
+        """Everything that the processor of a partition starts from."""
+        here = {row.event.prediction_id for row in self._action_rows()} | set(self.predictions)
+        ours = {prediction_id for prediction_id in here if partition_of(prediction_id, partitions) == partition}
+        next_action = self.next_offset(ACTIONS, partition) or 0
+        held: dict[str, list[Acted]] = {}
+        for key, rows in self.actions.items():
+            for row in rows:
+                read_again = row.partition == partition and row.offset >= next_action
+                if row.action_class is ActionClass.HELD and key[0] in ours and not read_again:
+                    if not self.statuses.get(key):
+                        held.setdefault(key[0], []).append(self._acted(row))
+        return Recovered(
+            self._position(PREDICTIONS, partition),
+            self._position(ACTIONS, partition),
+            self._watermark_us(partition),
+            {
+                row.offset: StoredAction(row.action_class, row.reason or "")
+                for row in self._action_rows()
+                if row.partition == partition and row.offset >= next_action
+            },
+            [
+                [prediction_id for prediction_id in self.predictions if prediction_id in ours],
+                [
+                    row.event.prediction_id
+                    for row in self._action_rows()
+                    if row.action_class is ActionClass.HELD and row.event.prediction_id in ours
+                ],
+            ],
+            held,
+            self._pending_minutes(ours),
+            self._unpublished_timeouts(partition, ours),
+        )
+
+    def _position(self, topic: str, partition: int) -> TopicPosition:
+        position = TopicPosition(topic, TOPIC_IDS[topic], self.next_offset(topic, partition))
+        blocks = [block.mark for block in self.ledger if (block.mark.topic, block.mark.partition) == (topic, partition)]
+        if blocks:
+            position.max_ts_us = max(mark.max_ts_us for mark in blocks)
+            position.live = max(blocks, key=lambda mark: mark.last_offset).live
+        beyond = position.next_offset or 0
+        if topic == PREDICTIONS:
+            rows = [(row.partition, row.offset) for rows in self.predictions.values() for row in rows]
+        else:
+            rows = [(row.partition, row.offset) for row in self._action_rows()]
+        position.rows_until = max((o for p, o in rows if p == partition and o >= beyond), default=-1)
+        letters = [offset for of, p, offset in self.dead_letters if (of, p) == (topic, partition)]
+        position.refused_until = max((offset for offset in letters if offset >= beyond), default=-1)
+        position.origins = {}
+        for mark in blocks:
+            for origin, offset in mark.origins.items():
+                position.origins[origin] = max(offset, position.origins.get(origin, -1))
+        return position
+
+    def _watermark_us(self, partition: int) -> int:
+        return max(
+            (
+                block.mark.watermark_us
+                for block in self.ledger
+                if block.mark.partition == partition and block.mark.topic == PREDICTIONS
+            ),
+            default=NEVER,
+        )
+
+    def _pending_minutes(self, ours: set[str]) -> list[tuple[str, int]]:
+        settled: dict[int, int] = {}
+        for block in self.ledger:
+            partition = block.mark.partition
+            settled[partition] = max(settled.get(partition, 0), block.mark.watermark_us, 0)
+        since_us = max(0, min(settled.values(), default=0) - self.longest_window_us - 2 * MINUTE_US)
+        return sorted(
+            {
+                (row.stored.model, row.stored.ts_us - row.stored.ts_us % MINUTE_US)
+                for prediction_id in ours
+                for row in self.predictions.get(prediction_id, ())
+                if row.stored.ts_us >= since_us
+            }
+        )
+
+    def _unpublished_timeouts(self, partition: int, ours: set[str]) -> list[tuple[str, str]]:
+        of_all = [block.at_us for block in self.ledger]
+        of_here = [block.at_us for block in self.ledger if block.mark.partition == partition]
+        since_us = max(of_here or of_all, default=0) - CLOCKS_APART_S * 1_000_000
+        return sorted(
+            {
+                (prediction_id, outcome)
+                for (_, outcome, prediction_id), rows in self.feedback.items()
+                if prediction_id in ours
+                if any(row.status == "expired" and at_us > since_us for row, at_us in rows)
+            }
+        )
+
+    def _action_rows(self) -> Iterator[ActionRow]:
+        for rows in self.actions.values():
+            yield from rows
+
+    def _acted(self, row: ActionRow) -> Acted:
+        event = row.event
+        statuses = self.statuses.get((event.prediction_id, event.action_id), ())
+        reasons = {row.reason or "", *(status.reason for status in statuses)}
+        retired = IgnoreReason.AFTER_RETENTION in reasons
+        return Acted(event.action_id, event.name, row.ts_us, event.value, row.offset, retired)
+
+    # What writer.py stores.
+
+    def _insert_predictions(self, flush: Flush) -> None:
+        rows = flush.output.predictions
+        for event, ts_us, partition, offset in zip(
+            rows.events, rows.ts_us, rows.partitions, rows.offsets, strict=True
+        ):
+            stored = StoredPrediction(
+                ts_us, event.model, event.version, event.prediction, event.score, event.segments, event.variants, offset
+            )
+            self.predictions[event.prediction_id].append(PredictionRow(stored, partition, offset))
+
+    def _insert_actions(self, flush: Flush) -> None:
+        for row in flush.output.actions:
+            self.actions[row.event.prediction_id, row.event.action_id].append(row)
+
+    def _insert_statuses(self, flush: Flush) -> None:
+        for row in flush.output.settled:
+            rank = 1 if row.action_class is ActionClass.ORPHAN else 2
+            status = StatusRow(rank, row.model, row.action_class, row.reason or "")
+            self.statuses[row.prediction_id, row.action_id].append(status)
+
+    def _insert_dead_letters(self, flush: Flush) -> None:
+        self.dead_letters += [(row.topic, row.partition, row.record.offset) for row in flush.refused]
+
+    def _insert_feedback(self, flush: Flush) -> None:
+        for row in flush.output.outcomes:
+            self.feedback[_key(row)].append((_row(row), self.clock_us))
+
+    def _publish_feedback(self, flush: Flush) -> None:
+        for row in flush.output.outcomes:
+            self.published[_key(row)].append(_row(row))
+
+    def _insert_ledger(self, flush: Flush) -> None:
+        for mark in flush.checkpoints:
+            counts = mark.counts or {
+                (count.model, count.hour, str(count.event_class)): n
+                for count, n in flush.output.counts.items()
+                if _is_of(count, mark)
+            }
+            self.ledger.append(Block(mark, counts, self.clock_us))
+
+
+def _is_of(count: Count, mark: Checkpoint) -> bool:
+    return count.partition == mark.partition and count.of_actions == mark.of_actions
+
+
+def replace_expired(stored: StoredPrediction, expired: frozenset[str]) -> StoredPrediction:
+    """The same prediction with the names of its outcomes that timed out."""
+    return StoredPrediction(
+        stored.ts_us, stored.model, stored.version, stored.prediction, stored.score, stored.segments, stored.variants,
+        stored.offset, expired,
+    )  # fmt: skip
+
+
+def _key(row: OutcomeRow) -> FeedbackKey:
+    return (row.entry.rules.model, row.outcome, row.prediction_id)
+
+
+def _row(row: OutcomeRow) -> FeedbackRow:
+    return FeedbackRow(row.revision, str(row.status), row.label, row.label_value, row.action_id, row.n_actions)
