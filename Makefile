@@ -37,7 +37,7 @@ faults: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.faults
 
 soak: $(VENV)/dev.stamp
-	@$(RUN) -m benchmarks.latency --seconds 600
+	@$(RUN) -m benchmarks.soak
 
 wheel-smoke: $(VENV)/dev.stamp
 	@rm -rf build .loopwatch/wheel && mkdir -p .loopwatch/wheel

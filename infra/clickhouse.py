@@ -1,6 +1,6 @@
 """The one way to talk to ClickHouse: clickhouse-connect, with its errors translated and each insert one Arrow block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -71,6 +71,17 @@ class ClickHouse:
         settings = dict(QUERY_SETTINGS) | {"output_format_arrow_string_as_string": 1}
         try:
             return self.client.query_arrow(sql, settings=settings)
+        except DatabaseError:
+            raise
+        except ClickHouseError as exc:
+            raise self._unavailable(exc) from exc
+
+    def arrow_batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The result of a query batch by batch, never all of it in memory."""
+        settings = dict(QUERY_SETTINGS) | {"output_format_arrow_string_as_string": 1}
+        try:
+            with self.client.query_arrow_stream(sql, settings=settings) as batches:
+                yield from batches
         except DatabaseError:
             raise
         except ClickHouseError as exc:

@@ -33,10 +33,12 @@ def read_ledger(clickhouse: ClickHouse, config: LoopwatchConfig | None, *, ttl_d
     """
     report = _Reading(clickhouse, config, ttl_days).report()
     for _ in range(_TRIES - 1):
-        # Two queries can disagree about a worker that writes meanwhile; a later reading then finds them at one.
+        # Two queries can disagree about a worker that writes meanwhile; what is found twice alike is no such thing.
         if report.balanced:
             break
-        report = _Reading(clickhouse, config, ttl_days).report()
+        before, report = report.imbalances, _Reading(clickhouse, config, ttl_days).report()
+        if report.imbalances == before:
+            break
     return report
 
 

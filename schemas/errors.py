@@ -8,7 +8,7 @@
     ├── ServiceUnavailable      Kafka, ClickHouse or a webhook cannot be reached at its address
     ├── InvalidEvent            a record that is no prediction or action; carries a `RejectReason`
     ├── FencedError             another worker owns the partition now: this one must stop writing it
-    ├── PoisonLimitExceeded     so many records in a row are invalid that going on would hide a broken producer
+    ├── PoisonLimitExceeded     so many of the latest records are invalid that going on would hide a broken producer
     ├── DeliveryError           an event that was handed over did not reach Kafka
     │   └── BufferFull          …because the producer's buffer has no room: slow down, then try again
     └── EmbeddedServiceError    the embedded broker or ClickHouse did not start, or stopped
@@ -111,7 +111,7 @@ class FencedError(LoopwatchError):
 
 
 class PoisonLimitExceeded(LoopwatchError):
-    """Too many records in a row are invalid: stop, and let a person look, before all of them become dead letters."""
+    """Too many of the latest records are invalid: stop, and let a person look, before all become dead letters."""
 
 
 class DeliveryError(LoopwatchError):

@@ -16,7 +16,7 @@ class FeedbackStatus(StrEnum):
     EXPIRED = "expired"
     """The window ended without one. Provisional: a late action may still revise it."""
     REVISED = "revised"
-    """A counting action changed what was said before."""
+    """An action that counts came after the row had expired."""
 
 
 class Feedback(Struct, gc=False):

@@ -78,7 +78,7 @@ class Defaults(Struct, frozen=True):
     orphan_grace: timedelta = timedelta(hours=1)
     """How long an action waits for its prediction before it is an orphan."""
     retention: timedelta = timedelta(days=365)
-    """How long after the end of an outcome's window a late action may still revise it."""
+    """How long after the end of the model's longest window a late action may still revise an outcome."""
 
 
 class ModelConfig(Struct, frozen=True):

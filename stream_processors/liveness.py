@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from faust.types import TP
 
+_PATIENCE = 4
+
 
 class Progress(NamedTuple):
     """Where a partition is: the offset up to which all is stored, and whether the broker has more."""
@@ -37,5 +39,10 @@ class Liveness:
         return ages
 
     def stuck(self, ages: Mapping[TP, float]) -> list[TP]:
-        """Partitions that have been behind for too long."""
-        return [tp for tp, age_s in ages.items() if age_s > self.stuck_after_s]
+        """Partitions that have been behind for too long.
+
+        While others get on, one may only wait for its turn in a long backlog, so it is given longer.
+        """
+        others_move = any(age_s < self.stuck_after_s for age_s in ages.values())
+        limit_s = self.stuck_after_s * (_PATIENCE if others_move else 1)
+        return [tp for tp, age_s in ages.items() if age_s > limit_s]

@@ -1,7 +1,7 @@
 """Everything a worker does with one partition pair, without touching a service: batches in, output for the sink."""
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from ..schemas.errors import PoisonLimitExceeded
 from ..schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .former_lives import Unfinished
 from .join.join import PartitionJoin
-from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction
+from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction, by_model_and_hour
 from .join.rules import Rules
 from .join.state import Acted, Stored
 from .join.watermark import NEVER, TopicClock
@@ -68,7 +68,8 @@ class Recovered(Struct):
     watermark_us: int = NEVER
     unfinished_actions: dict[int, StoredAction] = {}
     """By offset: actions beyond the position whose rows are stored already."""
-    known_ids: Sequence[Sequence[str]] = ()
+    known_ids: Iterable[Sequence[str]] = ()
+    """In portions, read as they are taken: there may be more than fit into memory."""
     held: dict[str, list[Acted]] = {}
     pending_minutes: Sequence[tuple[str, int]] = ()
     """Model and minute (µs) of stored predictions that may wait for an outcome."""
@@ -278,10 +279,7 @@ class PartitionProcessor:
             for hour, n in hours.items():
                 counts[Count(True, partition, "", hour, RECEIVED)] += n
         else:
-            received = Counter(
-                [(event.model, ts_us // HOUR_US) for event, ts_us in zip(batch.events, batch.ts_us, strict=True)]
-            )
-            for (model, hour), n in received.items():
+            for (model, hour), n in by_model_and_hour(batch.events, batch.ts_us).items():
                 counts[Count(False, partition, model, hour, RECEIVED)] += n
         invalid = ActionClass.INVALID if of_actions else PredictionClass.INVALID
         forwarded = ActionClass.FORWARDED if of_actions else PredictionClass.FORWARDED

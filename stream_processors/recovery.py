@@ -39,7 +39,7 @@ class Recovery:
             actions,
             self._watermark_us(partition),
             self._unfinished_actions(partition, actions.next_offset or 0),
-            list(self._known_ids(partition)),
+            self._known_ids(partition),
             self._held(partition, actions.next_offset or 0),
             self._pending_minutes(partition),
             self._unpublished_timeouts(partition),
@@ -92,12 +92,11 @@ class Recovery:
     def _known_ids(self, partition: int) -> Iterator[Sequence[str]]:
         """Ids of every prediction, and of every action that came before its prediction."""
         for table, condition in (("predictions", "1"), ("actions", "class = 'held'")):
-            found = self._clickhouse.arrow(
+            for batch in self._clickhouse.arrow_batches(
                 f"SELECT prediction_id FROM {self._database}.{table} "
                 f"WHERE {condition} AND {in_partition('prediction_id', partition, self.partitions)}"
-            )
-            for chunk in found.column("prediction_id").chunks:
-                yield chunk.to_pylist()
+            ):
+                yield batch.column(0).to_pylist()
 
     def _held(self, partition: int, next_offset: int) -> dict[str, list[Acted]]:
         held: dict[str, list[Acted]] = {}

@@ -26,7 +26,7 @@ from .join.sweeps import Sweep
 from .liveness import Liveness, Progress
 from .lookups import Lookups, NotYet
 from .output import Flush
-from .partition import Limits, PartitionProcessor
+from .partition import Limits, PartitionProcessor, Recovered
 from .recovery import Recovery
 from .sink.fence import Fence
 from .sink.writer import FlushWriter
@@ -240,10 +240,7 @@ class JoinWorker:
             return parked
         began = time.monotonic()
         await self._in_thread(self._fence.claim, partition)
-        recovered = await self._in_thread(self._recovery.recover, partition)
-        processor = await self._in_thread(
-            PartitionProcessor, partition, self._topics[0].partitions, self._rules, self._limits, recovered
-        )
+        processor, recovered = await self._in_thread(self._rebuild, partition)
         if recovered.unpublished_timeouts:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
             stored = await self._find(ids, self._not_yet(processor))
@@ -257,6 +254,13 @@ class JoinWorker:
             held=processor.join.n_held, seconds=round(time.monotonic() - began, 3),
         )  # fmt: skip
         return processor
+
+    def _rebuild(self, partition: int) -> tuple[PartitionProcessor, Recovered]:
+        # In one piece: ids are read while the processor takes them, and a second try must begin anew.
+        recovered = self._recovery.recover(partition)
+        return PartitionProcessor(
+            partition, self._topics[0].partitions, self._rules, self._limits, recovered
+        ), recovered
 
     async def _find(
         self, ids: Sequence[str], not_yet: tuple[NotYet, NotYet], *, reading_again: bool = False

@@ -19,16 +19,17 @@ class Bench:
         self.directory = directory
         self.seed = seed
         self._stack = contextlib.ExitStack()
-        self._kafka: RealKafka | None = None
+        self._kafka = ""
         self._clickhouse: ClickHouseProcess | None = None
         self._n_runs = 0
 
     @property
     def kafka(self) -> str:
         """Bootstrap of a real broker."""
-        if self._kafka is None:
-            self._kafka = self._stack.enter_context(RealKafka())
-        return self._kafka.bootstrap
+        if not self._kafka:
+            kafka = self._stack.enter_context(RealKafka())
+            self._kafka = kafka.bootstrap
+        return self._kafka
 
     @property
     def clickhouse(self) -> ClickHouseProcess:

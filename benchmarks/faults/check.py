@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -17,6 +18,7 @@ from msgspec import Struct
 from .reference import Expected, Key, expected_classes, expected_feedback
 from .stream import Truth
 
+K = TypeVar("K")
 _EXAMPLES = 5
 _COUNTED = ("matched", "late_revised")
 
@@ -197,9 +199,7 @@ def _all_values(settings: Settings, topic: str) -> Iterable[bytes]:
         consumer.close()
 
 
-def _presence(
-    what: str, found: Iterable[object], expected: Mapping[object, object] | Mapping[str, object], verdict: Verdict
-) -> tuple[int, int]:
+def _presence(what: str, found: Iterable[K], expected: Mapping[K, object], verdict: Verdict) -> tuple[int, int]:
     """How many of the expected keys are missing, and how many rows are one too many; unknown keys are problems."""
     seen = Counter(found)
     lost = [key for key in expected if key not in seen]

@@ -62,7 +62,7 @@ def nothing_but_poison(bench: Bench, quick: bool) -> Result:
         worker = run.workers.start()
         run.send(n)
         run.sender.flush(60)
-        run.wait(run.all_read, 120)
+        run.wait(run.all_read, 60)
         for number in range(4 * 1500):
             run.sender.raw(False, SMALL[number % len(SMALL)].value[:2000], b"bad", number % 4)
             run.truth.poison[False] += 1
@@ -74,7 +74,7 @@ def nothing_but_poison(bench: Bench, quick: bool) -> Result:
         if code != EXIT_POISON or "LOOPWATCH_POISON_RATIO" not in said:
             notes.append(f"the worker ended with {code}, saying {said!r}")
         run.workers.forget()
-        run.workers.start(LOOPWATCH_POISON_RATIO="1")
+        run.workers.start(env={"LOOPWATCH_POISON_RATIO": "1"})
         run.finish()
         result = concluded(run, 1)
         if notes:
@@ -94,9 +94,9 @@ def disorder(bench: Bench, quick: bool) -> Result:
         run.send(n)
         run.sender.send(run.stream.rest(timedelta(days=40)))
         run.sender.flush(60)
-        run.wait(run.all_read, 180)
+        run.wait(run.all_read, 60)
         run.close_windows()
-        run.wait(run.all_settled, 180)
+        run.wait(run.all_settled, 60)
         run.workers.stop()
         run.workers.start()
         late = run.stream.rest()

@@ -53,7 +53,7 @@ def kill_at(bench: Bench, spots: list[str]) -> Result:
                 "FAULT_NTH": str(rnd.randint(1, 3)),
                 "FAULT_DURING_S": f"{rnd.uniform(0.0005, 0.02):.4f}",
             }
-            worker = run.workers.start(command=KILLED_WORKER, **env)
+            worker = run.workers.start(command=KILLED_WORKER, env=env)
             deadline = time.monotonic() + 40
             run.send_until(lambda _, w=worker, d=deadline: not w.running or time.monotonic() > d, RATE, lambda: None)
             if worker.running:

@@ -7,10 +7,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaError, Message, Producer
 from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import ClickHouse, quote, quoted
@@ -27,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "loopwatch.yaml"
 WORKER = (sys.executable, "-m", "loopwatch.console", "worker")
 ROOT = HERE.parent.parent
+MAX_BACKLOG = 15_000
+"""Events unread at which senders pause."""
 
 
 class ClickHouseProcess:
@@ -59,10 +62,12 @@ class Workers:
         """Exit codes of workers that ended by themselves."""
         self._running: dict[int, ChildProcess] = {}
 
-    def start(self, number: int = 0, command: Sequence[str] = WORKER, **env: str) -> ChildProcess:
+    def start(
+        self, number: int = 0, command: Sequence[str] = WORKER, env: Mapping[str, str] | None = None
+    ) -> ChildProcess:
         """Start worker `number`, with more environment if wanted."""
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, **self.settings.environment(), **env}
+        environment = {**os.environ, "PYTHONPATH": path, **self.settings.environment(), **(env or {})}
         log = self.directory / f"worker-{number}.log"
         worker = ChildProcess([*command], name=f"worker {number}", log_file=log, env=environment)
         worker.start()
@@ -133,6 +138,8 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         self.workers = Workers(self.settings, directory)
         self._sent_before = 0
+        self._ask_again_at = 0.0
+        self._far_behind = False
         self.prepare()
         self.sender = Sender(self.settings)
 
@@ -158,25 +165,24 @@ class Run:
         self.send_until(lambda began: time.monotonic() - began >= seconds, rate, meanwhile)
 
     def send_until(self, over: Callable[[float], bool], rate: int, meanwhile: Callable[[], None]) -> None:
-        """Produce at `rate` events a second until `over(time of start)`."""
-        began = time.monotonic()
-        sent = 0
+        """Produce at `rate` events a second until `over(time of start)`; pause while the workers are far behind."""
+        began = last = time.monotonic()
         while not over(began):
-            due = int((time.monotonic() - began) * rate) - sent
-            if due > 0:
-                self.send(due)
-                sent += due
+            now = time.monotonic()
+            if not self._is_far_behind():
+                self.send(max(1, int((now - last) * rate)))
+            last = now
             self.sender.flush_some()
             meanwhile()
             time.sleep(0.1)
 
-    def finish(self, timeout_s: float = 240.0, *, flush_s: float = 60.0) -> None:
+    def finish(self, silence_s: float = 60.0, *, flush_s: float = 60.0) -> None:
         """Send what is still due, wait until all is read, close every window, wait until all is settled."""
         self.sender.send(self.stream.rest())
         self.sender.flush(flush_s)
-        self.wait(self.all_read, timeout_s)
+        self.wait(self.all_read, silence_s)
         self.close_windows()
-        self.wait(self.all_settled, timeout_s)
+        self.wait(self.all_settled, silence_s)
 
     def reconnect(self) -> None:
         """The broker has forgotten everything: make the topics again, and a sender."""
@@ -189,17 +195,38 @@ class Run:
         self.sender.watermark(self.stream.now + timedelta(days=30))
         self.sender.flush(60)
 
-    def wait(self, condition: Callable[[ClickHouse], bool], timeout_s: float) -> None:
-        """Wait until it holds; give up quietly after `timeout_s`, for the check to say what is missing."""
+    def wait(self, condition: Callable[[ClickHouse], bool], silence_s: float) -> None:
+        """Wait until it holds; give up quietly after `silence_s` without progress: the check says what is missing."""
         clickhouse = ClickHouse(self.settings)
-        deadline = time.monotonic() + timeout_s
+        deadline, before = time.monotonic() + silence_s, (-1, -1)
         while time.monotonic() < deadline:
             self.workers.tend()
-            with contextlib.suppress(LoopwatchError):
+            with contextlib.suppress(LoopwatchError, ClickHouseError):
                 if condition(clickhouse):
                     break
+                if (progress := self._progress(clickhouse)) != before:
+                    deadline, before = time.monotonic() + silence_s, progress
             time.sleep(0.25)
         clickhouse.close()
+
+    def _is_far_behind(self) -> bool:
+        """Whether so much is unread that more would only make the run longer; asked anew twice a second."""
+        now = time.monotonic()
+        if now >= self._ask_again_at:
+            self._ask_again_at = now + 0.5
+            with contextlib.suppress(LoopwatchError, ClickHouseError):
+                clickhouse = ClickHouse(self.settings, timeout_s=2)
+                backlog = self.truth.events - self._sent_before - self.received(clickhouse)
+                self._far_behind = backlog > MAX_BACKLOG
+                clickhouse.close()
+        return self._far_behind
+
+    def _progress(self, clickhouse: ClickHouse) -> tuple[int, int]:
+        database = clickhouse.database
+        ((read, settled),) = clickhouse.rows(
+            f"SELECT (SELECT sum(n) FROM {database}.ledger), (SELECT count() FROM {database}.feedback)"
+        )
+        return int(read), int(settled)
 
     def received(self, clickhouse: ClickHouse, event_class: str = "received") -> int:
         """Records of a class that the ledger has of the present life of the topics."""

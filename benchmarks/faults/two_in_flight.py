@@ -25,8 +25,8 @@ def play(bench: Bench, quick: bool) -> Result:
     notes: list[str] = []
     try:
         for group in (f"{run.settings.consumer_group}-watched", run.settings.consumer_group):
-            env = {"LOOPWATCH_CONSUMER_GROUP": group, "HELD_RELEASE": str(release), "FAULT_LOG": group}
-            worker = run.workers.start(command=HELD_WORKER, **env)
+            env = {"LOOPWATCH_CONSUMER_GROUP": group, "HELD_RELEASE": str(release)}
+            worker = run.workers.start(command=HELD_WORKER, env=env)
             _wait_for_three_batches(run, worker)
             passed = _passed(run, group, worker)
             if passed:

@@ -6,7 +6,6 @@ CREATE TABLE IF NOT EXISTS {database}.actions
     ts              DateTime64(6, 'UTC')                  COMMENT 'Event time: when the action happened',
     value           Nullable(String)                      COMMENT 'Value as text',
     value_num       Nullable(Float64)                     COMMENT 'Value as a number: numbers as they are, booleans as 1 and 0, text as NULL',
-    value_json      String                                COMMENT 'Value as JSON, so that 1, "1" and true stay apart; null when it has none',
     actor           LowCardinality(String)                COMMENT 'user, reviewer, judge or system',
     attributes      Map(LowCardinality(String), String)   COMMENT 'Attributes, scalars as text',
     model           LowCardinality(String)                COMMENT 'Model of the prediction; empty while the prediction is unknown',

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {database}.action_status
 ENGINE = {engine}ReplacingMergeTree(rank)
 ORDER BY (prediction_id, action_id)
 TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
-COMMENT 'What became of actions that came before their prediction. Read through actions_current.';
+COMMENT 'What became of actions whose class at arrival did not stay: those that came before their prediction, and those a crash had classified before. Read through actions_current.';
 
 CREATE OR REPLACE VIEW {database}.actions_current AS
 SELECT

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS {database}.ledger
     watermark       DateTime64(6, 'UTC')       COMMENT 'Every timeout due by this event time is stored, 1970 while there is none',
     live            Bool                       COMMENT 'Whether the watermark may follow the wall clock when the partition is idle',
     model           LowCardinality(String)     COMMENT 'Model, empty where it is not known',
-    bucket          DateTime('UTC')            COMMENT 'Event-time hour; hour of ingestion for invalid events',
+    bucket          DateTime('UTC')            COMMENT 'Event-time hour; hour of ingestion for events that were not joined here: invalid, forwarded, repeated, control',
     class           LowCardinality(String)     COMMENT 'received, invalid, duplicate, accepted, forwarded, repeated, control; origin and checkpoint count nothing',
     origin_partition Int32                     COMMENT 'For class origin: the partition that events were forwarded from; -1 otherwise',
     origin_offset   UInt64                     COMMENT 'For class origin: the last offset there that was forwarded to here',

@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS {database}.dead_letters
 (
     reason          LowCardinality(String)     COMMENT 'Why the event was refused: not_json, too_deep, schema, …',
     detail          String                     COMMENT 'What was wrong and where in the event; never its values',
-    key             String                     COMMENT 'Record key, masked',
+    key             String                     COMMENT 'Record key where it looks like an id, else masked',
     value           String                     COMMENT 'Record value, masked and cut',
     size_bytes      UInt64                     COMMENT 'Size of the value as it came',
     _topic          LowCardinality(String)     COMMENT 'Kafka topic the event is on',

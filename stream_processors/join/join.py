@@ -6,7 +6,6 @@ looks those up. It then feeds the batch (`predictions` or `actions`) with what i
 says so (`stored`), and only then may entries leave memory. What is in memory or in ClickHouse is everything.
 """
 
-from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import islice
 
@@ -14,10 +13,10 @@ from ...schemas.events import Action, Prediction
 from ...schemas.feedback import FeedbackStatus
 from ...schemas.labels import CountingAction, combine, timeout_label
 from ...schemas.ledger import ActionClass, IgnoreReason, PredictionClass
+from .commons import Commons
 from .hot_state import HotState
-from .interning import Interner
 from .known_ids import KnownIds
-from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction
+from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction, by_model_and_hour
 from .rules import OutcomeRule, Rules
 from .state import Acted, Entry, HeldActions, Stored
 from .sweeps import Sweeps
@@ -49,7 +48,7 @@ class PartitionJoin:
         self.known = KnownIds(known_limit)
         self.sweeps = Sweeps()
         self.last_prediction_offset = 0
-        self._intern = Interner()
+        self._commons = Commons()
         self._timers: dict[OutcomeRule, Timers[str]] = {}
         self._held_timers: Timers[str] = Timers()
         self._orphans: list[str] = []
@@ -78,11 +77,11 @@ class PartitionJoin:
     ) -> None:
         """Take in predictions, with offsets and event times (µs). `stored` is what was found of the unknown ids."""
         hot, held, timers = self.hot.entries, self.held, self._timers
-        text, mapping = self._intern.text, self._intern.map
+        common_of = self._commons.of
         model, rules = "", None
         fresh: list[str] = []
         duplicates: list[int] = []
-        for offset, at_us, event in zip(offsets, ts_us, events, strict=True):
+        for at_us, event in zip(ts_us, events, strict=True):
             prediction_id = event.prediction_id
             found = stored.get(prediction_id) if stored else None
             if prediction_id in hot or (found is not None and found.prediction is not None):
@@ -93,13 +92,9 @@ class PartitionJoin:
                 rules = self.rules.of(model)
             entry = hot[prediction_id] = Entry(
                 at_us,
-                rules,
-                text(event.version),
+                common_of(rules, event.version, event.segments, event.variants),
                 event.prediction,
                 event.score,
-                mapping(event.segments) if event.segments else None,
-                mapping(event.variants) if event.variants else None,
-                offset,
                 None,
                 0,
                 0,
@@ -127,8 +122,7 @@ class PartitionJoin:
             offsets, ts_us = [offsets[index] for index in kept], [ts_us[index] for index in kept]
             events = [events[index] for index in kept]
         out.predictions.add(self.partition, offsets, ts_us, events)
-        accepted = Counter([(event.model, at_us // HOUR_US) for event, at_us in zip(events, ts_us, strict=True)])
-        for (of_model, hour), n in accepted.items():
+        for (of_model, hour), n in by_model_and_hour(events, ts_us).items():
             out.counts[Count(False, self.partition, of_model, hour, PredictionClass.ACCEPTED)] += n
 
     def actions(
@@ -177,13 +171,9 @@ class PartitionJoin:
         rules = self.rules.of(prediction.model)
         entry = Entry(
             prediction.ts_us,
-            rules,
-            self._intern.text(prediction.version),
+            self._commons.of(rules, prediction.version, prediction.segments, prediction.variants),
             prediction.prediction,
             prediction.score,
-            self._intern.map(prediction.segments),
-            self._intern.map(prediction.variants),
-            prediction.offset,
             flush=flush,
         )
         if stored.actions:

@@ -87,6 +87,17 @@ class Count(NamedTuple):
     event_class: str
 
 
+def by_model_and_hour(events: Sequence[Prediction], ts_us: Sequence[int]) -> Counter[tuple[str, int]]:
+    """How many predictions each model has in each hour of event time."""
+    if not events:
+        return Counter()
+    hour = min(ts_us) // HOUR_US
+    if max(ts_us) // HOUR_US == hour:
+        # As good as always: a batch is younger than an hour.
+        return Counter({(model, hour): n for model, n in Counter([event.model for event in events]).items()})
+    return Counter([(event.model, at_us // HOUR_US) for event, at_us in zip(events, ts_us, strict=True)])
+
+
 class Output:
     """Collects until a flush takes it; shared by the partitions of a worker."""
 

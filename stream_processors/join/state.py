@@ -7,10 +7,11 @@ from msgspec import Struct
 from ...schemas.events import Scalar
 
 if TYPE_CHECKING:
+    from .commons import Common
     from .rules import ModelRules
 
 # Measured with a million entries (benchmarks/memory.py): the entry, its id, its slot in the dict and its timer.
-ENTRY_BYTES = 340
+ENTRY_BYTES = 360
 ACTED_BYTES = 260
 
 
@@ -30,13 +31,9 @@ class Entry(Struct, gc=False):
     """A prediction in hot state, with what is known of its outcomes. Bit i of a mask stands for outcome i."""
 
     ts_us: int
-    rules: "ModelRules"
-    version: str
+    common: "Common"
     prediction: Scalar
     score: float | None
-    segments: dict[str, str] | None
-    variants: dict[str, str] | None
-    offset: int
     acted: dict[str, Acted] | None = None
     """Every accepted action by its id, whether it counts or not."""
     closed: int = 0
@@ -45,6 +42,11 @@ class Entry(Struct, gc=False):
     """Outcomes that had a provisional row written when their window closed."""
     flush: int = 0
     """The flush that carries its latest change: it may leave memory once that one is stored."""
+
+    @property
+    def rules(self) -> "ModelRules":
+        """Rules of its model."""
+        return self.common.rules
 
 
 class StoredPrediction(Struct):
@@ -57,7 +59,6 @@ class StoredPrediction(Struct):
     score: float | None
     segments: dict[str, str] | None
     variants: dict[str, str] | None
-    offset: int
     expired: frozenset[str] = frozenset()
     """Names of the outcomes with a provisional row."""
 

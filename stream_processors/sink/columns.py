@@ -107,7 +107,7 @@ def feedback(rows: Sequence[OutcomeRow], source: Source) -> pa.Table:
     action_us = pa.array([row.action_ts_us for row in rows], pa.int64())
     return pa.table(
         {
-            "model": [entry.rules.model for entry in entries],
+            "model": [entry.common.rules.model for entry in entries],
             "outcome": [row.outcome for row in rows],
             "prediction_id": [row.prediction_id for row in rows],
             "status": [row.status for row in rows],
@@ -118,9 +118,9 @@ def feedback(rows: Sequence[OutcomeRow], source: Source) -> pa.Table:
             "prediction": _texts(values),
             "prediction_value": _numbers(values),
             "score": pa.array([entry.score for entry in entries], pa.float64()),
-            "version": [entry.version for entry in entries],
-            "segments": _map([entry.segments for entry in entries], _TEXT_MAP),
-            "variants": _map([entry.variants for entry in entries], _TEXT_MAP),
+            "version": [entry.common.version for entry in entries],
+            "segments": _map([entry.common.segments for entry in entries], _TEXT_MAP),
+            "variants": _map([entry.common.variants for entry in entries], _TEXT_MAP),
             "prediction_ts": prediction_us.cast(_MICROS),
             "action_ts": action_us.cast(_MICROS),
             "delay_ms": pa.array(

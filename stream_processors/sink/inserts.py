@@ -2,12 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from threading import Event
 
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ...infra import metrics
 from ...infra.clickhouse import FENCED_CODE, ClickHouse, quote
 from ...infra.logs import logger
 from ...schemas.errors import FencedError, ServiceUnavailable
@@ -30,7 +31,6 @@ class Inserter:
         self._fence = fence
         self._give_up_after_s = give_up_after_s
         self._stop = stop
-        self.on_retry: Callable[[str], None] = lambda table: None
 
     def insert(self, table: str, rows: pa.Table, token: str, partitions: Iterable[int]) -> None:
         """Store all rows as one block, once.
@@ -43,9 +43,12 @@ class Inserter:
         block = _arrow_stream(rows)
         deadline = time.monotonic() + self._give_up_after_s
         pause_s = _FIRST_PAUSE_S
+        began = time.monotonic()
         while True:
             try:
                 self._clickhouse.insert(statement, block, token)
+                metrics.INSERT_ROWS.labels(table).inc(len(rows))
+                metrics.INSERT_SECONDS.labels(table).observe(time.monotonic() - began)
                 return
             except (ServiceUnavailable, ClickHouseError) as exc:
                 if _is_fenced(exc):
@@ -56,7 +59,7 @@ class Inserter:
                     raise ServiceUnavailable(
                         self._clickhouse.address, f"insert into {table} failed: {str(exc)[:500]}"
                     ) from exc
-                self.on_retry(table)
+                metrics.INSERT_RETRIES.labels(table).inc()
                 log.warning(
                     "insert failed, trying again", table=table, rows=len(rows), error=str(exc)[:300], pause_s=pause_s
                 )

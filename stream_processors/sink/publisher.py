@@ -52,8 +52,9 @@ class Publisher:
         topic = self._settings.topics.feedback
         for row in rows:
             entry = row.entry
+            common = entry.common
             value = Feedback(
-                entry.rules.model,
+                common.rules.model,
                 row.outcome,
                 row.prediction_id,
                 row.status,
@@ -65,12 +66,12 @@ class Publisher:
                 None if row.action_ts_us is None else (row.action_ts_us - entry.ts_us) / 1000,
                 entry.prediction,
                 entry.score,
-                entry.version,
-                entry.segments,
-                entry.variants,
+                common.version,
+                common.segments,
+                common.variants,
                 row.revision,
             )
-            self._produce(topic, value=self._encode(value), key=entry.rules.model)
+            self._produce(topic, value=self._encode(value), key=common.rules.model)
 
     def forwards(self, forwards: Sequence[Forward]) -> None:
         """Queue records for the partition their id belongs to, with where they were read."""

@@ -32,10 +32,10 @@ FILL = (
         (model, outcome, prediction_id, status, label, label_value, action_id, n_actions, prediction, prediction_value,
          score, version, segments, prediction_ts, action_ts, delay_ms, revision, _ingested_at)
     SELECT
-        model, 'arrival', prediction_id, if(_offset < 72, 'matched', 'expired'), if(_offset < 72, toString(minutes), NULL),
-        if(_offset < 72, minutes, NULL), if(_offset < 72, 'a', NULL), _offset < 72, prediction, prediction_value, score,
-        version, segments, ts, if(_offset < 72, ts + INTERVAL 3 HOUR, NULL), if(_offset < 72, 10800000, NULL), 1, now64(3)
-    FROM (SELECT *, if(_offset % 2 = 0, 40, -5) AS minutes FROM predictions WHERE _offset < 84)
+        model, 'arrival', prediction_id, if(came, 'matched', 'expired'), if(came, toString(minutes), NULL),
+        if(came, minutes, NULL), if(came, 'a', NULL), came, prediction, prediction_value, score, version, segments, ts,
+        if(came, ts + INTERVAL 3 HOUR, NULL), if(came, 10800000, NULL), 1, now64(3)
+    FROM (SELECT *, if(_offset % 2 = 0, 40, -5) AS minutes, _offset < 72 AS came FROM predictions WHERE _offset < 84)
     """,
     """
     INSERT INTO feedback

@@ -52,6 +52,7 @@ MODELS = ("ctr", "überall", "never-configured", "未知")
 IDS = ("a", "b", "it's \\ odd", "é☃😀", "0190b5f0-1234-7abc-8def-0123456789ab", "f", "g" * 128, "h i")
 NAMES = ("click", "tap", "purchase", "rating", "shrug")
 BROKEN = (b"{", b"", None, b'{"prediction_id": 7}', b"[" * 5000, b"\xff\xfe", b"\x00\x00\x00\x00\x01nope")
+CLOSINGS = (-5, 11, 25, 70, 140, 1600, 4000)
 DELAYS_S = (-700, -11, -10, -1, 0, 0, 1, 599, 600, 601, 900, 1199, 1800, 1801, 3600, 3601, 86_400, 86_401)
 
 
@@ -104,7 +105,8 @@ VALUES: st.SearchStrategy[Scalar] = st.one_of(
 def actions(draw: st.DrawFn, made: list[Prediction]) -> list[Action]:
     """Actions of all ids at interesting distances from their prediction, each action id once a prediction."""
     at = {each.prediction_id: each.ts for each in made}
-    keys = draw(st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from("xyzé")), unique=True, max_size=14))
+    key = st.tuples(st.sampled_from(IDS), st.sampled_from("xyzé"))
+    keys = draw(st.lists(key, unique=True, min_size=draw(st.integers(0, 10)), max_size=14))
     return [
         Action(
             action_id,
@@ -119,11 +121,16 @@ def actions(draw: st.DrawFn, made: list[Prediction]) -> list[Action]:
 
 PLACES = st.integers(0, 3)
 COUNTS = st.integers(1, 6)
+READ = st.tuples(st.just("read"), st.sampled_from(TOPICS), PLACES, COUNTS)
 STEPS = st.one_of(
-    st.tuples(st.just("read"), st.sampled_from(TOPICS), PLACES, COUNTS),
-    st.tuples(st.just("read"), st.sampled_from(TOPICS), PLACES, COUNTS),
+    READ,
+    READ,
+    READ,
+    READ,
+    st.tuples(st.just("flush"), PLACES),
     st.tuples(st.just("seal"), PLACES),
     st.tuples(st.just("write"), PLACES, COUNTS),
+    st.tuples(st.just("tear"), PLACES, st.integers(0, 8)),
     st.tuples(st.just("crash"), PLACES),
     st.tuples(st.just("sweep"), PLACES),
     st.tuples(st.just("rebalance"), PLACES),
@@ -131,6 +138,14 @@ STEPS = st.one_of(
     st.tuples(st.just("fetch_again"), st.sampled_from(TOPICS), PLACES, COUNTS),
     st.tuples(st.just("merge")),
 )
+IDLE = st.tuples(st.just("idle"), PLACES, st.booleans())
+
+
+@st.composite
+def steps(draw: st.DrawFn, most: int, *, idling: bool) -> list[tuple[Any, ...]]:
+    """What happens, as often much as little: left alone, hypothesis likes it quiet."""
+    least = draw(st.integers(0, most))
+    return draw(st.lists(STEPS | IDLE if idling else STEPS, min_size=least, max_size=most))
 
 
 @st.composite
@@ -147,11 +162,9 @@ def cases(draw: st.DrawFn, *, spread_s: int, watermarks: bool) -> Case:
     sent += [Sent(ACTIONS, msgspec.json.encode(e), e.prediction_id, draw(beside)) for e in sent_actions]
     sent += [Sent(topic, value, "a") for topic, value in broken]
     if watermarks:
-        for topic, home, minutes in draw(
-            st.lists(st.tuples(st.sampled_from(TOPICS), st.sampled_from(IDS), st.integers(-5, 2000)), max_size=6)
-        ):
+        for home, minutes in draw(st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(CLOSINGS)), max_size=8)):
             headers = ((WATERMARK, encode_watermark(NOON + minutes * MINUTE)),)
-            sent.append(Sent(topic, None, home, 0, headers))
+            sent += [Sent(topic, None, home, 0, headers) for topic in TOPICS]
     records = draw(st.permutations(sent))
     limits = Limits(
         hot_bytes=draw(st.sampled_from((1 << 30, 700, 0))),
@@ -168,8 +181,8 @@ def cases(draw: st.DrawFn, *, spread_s: int, watermarks: bool) -> Case:
         draw(st.integers(1, 3)),
         draw(st.sampled_from((1, 3))),
         limits,
-        draw(st.lists(STEPS, max_size=40)),
-        draw(st.lists(STEPS, max_size=20)),
+        draw(steps(60, idling=watermarks)),
+        draw(steps(30, idling=True)),
     )
 
 
@@ -199,12 +212,15 @@ def happen(cluster: Cluster, steps: list[tuple[Any, ...]]) -> None:
         "read": cluster.read,
         "seal": cluster.seal,
         "write": cluster.write,
+        "flush": cluster.flush,
+        "tear": cluster.tear,
         "crash": cluster.crash,
         "sweep": cluster.sweep,
         "rebalance": cluster.rebalance,
         "steal": cluster.steal,
         "fetch_again": cluster.fetch_again,
         "merge": cluster.store.merge,
+        "idle": cluster.set_idle,
     }
     for name, *arguments in steps:
         doing[name](*arguments)
@@ -260,7 +276,9 @@ def check_ledger(case: Case, store: Store, expected: Expected) -> None:
     broken = Counter(topic for topic, _ in case.broken)
     for (model, event_class), n in expected.predictions.items():
         assert of_predictions[model, event_class] == n, (model, event_class)
-        assert of_predictions[model, "received"] == of_predictions[model, "accepted"] + of_predictions[model, "duplicate"]
+        assert (
+            of_predictions[model, "received"] == of_predictions[model, "accepted"] + of_predictions[model, "duplicate"]
+        )
     for topic, counts in ((PREDICTIONS, of_predictions), (ACTIONS, of_actions)):
         assert counts["", "invalid"] == broken[topic]
         assert sum(1 for of, _, _ in store.dead_letters if of == topic) == broken[topic]

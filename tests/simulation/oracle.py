@@ -23,9 +23,7 @@ class Expected(NamedTuple):
     action_duplicates: int
 
 
-def reference_join(
-    config: LoopwatchConfig, predictions: Sequence[Prediction], actions: Sequence[Action]
-) -> Expected:
+def reference_join(config: LoopwatchConfig, predictions: Sequence[Prediction], actions: Sequence[Action]) -> Expected:
     """Join everything that was sent, duplicates included, in any order."""
     first = {each.prediction_id: each for each in reversed(predictions)}
     acted = {(each.prediction_id, each.action_id): each for each in reversed(actions)}
@@ -33,7 +31,9 @@ def reference_join(
     for prediction_id, prediction in first.items():
         for outcome in config.for_model(prediction.model).outcomes:
             counting = [
-                each for (of, _), each in acted.items() if of == prediction_id and _counts(config, outcome, prediction, each)
+                each
+                for (of, _), each in acted.items()
+                if of == prediction_id and _counts(config, outcome, prediction, each)
             ]
             expected.feedback[prediction.model, outcome.name, prediction_id] = _row(outcome, counting)
     for key, action in acted.items():

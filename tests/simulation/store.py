@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 from loopwatch.schemas.ledger import ActionClass, IgnoreReason
 from loopwatch.schemas.partitioner import partition_of
 from loopwatch.stream_processors.former_lives import CLOCKS_APART_S
@@ -118,26 +119,26 @@ class Store:
 
     # What lookups.py asks.
 
-    def find(self, ids: Sequence[str], partition: int, next_offsets: dict[str, int]) -> dict[str, Stored]:
+    def find(
+        self, ids: Sequence[str], partition: int, next_offsets: dict[str, int], *, reading_again: bool = False
+    ) -> dict[str, Stored]:
         """What is stored of each id, without rows of this partition from `next_offsets` on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
             for row in self.predictions.get(prediction_id, ()):
                 if row.partition != partition or row.offset < next_offsets[PREDICTIONS]:
                     stored = found.setdefault(prediction_id, Stored(actions=[]))
-                    expired = frozenset(
-                        outcome
-                        for (model, outcome, of), rows in self.feedback.items()
-                        if of == prediction_id and model == row.stored.model
-                        if any(each.status != "matched" for each, _ in rows)
-                    )
-                    stored.prediction = replace_expired(row.stored, expired)
+                    expired = self._timed_out(prediction_id, row.stored.model)
+                    stored.prediction = msgspec.structs.replace(row.stored, expired=expired)
         wanted = set(ids)
         for row in self._action_rows():
-            if row.event.prediction_id in wanted and (
-                row.partition != partition or row.offset < next_offsets[ACTIONS]
-            ):
+            if row.event.prediction_id in wanted and (row.partition != partition or row.offset < next_offsets[ACTIONS]):
                 found.setdefault(row.event.prediction_id, Stored(actions=[])).actions.append(self._acted(row))
+        for prediction_id in ids if reading_again else ():
+            if timed_out := self._timed_out(prediction_id):
+                stored = found.setdefault(prediction_id, Stored(actions=[]))
+                if stored.prediction is None:
+                    stored.expired = timed_out
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
@@ -199,7 +200,7 @@ class Store:
         position = TopicPosition(topic, TOPIC_IDS[topic], self.next_offset(topic, partition))
         blocks = [block.mark for block in self.ledger if (block.mark.topic, block.mark.partition) == (topic, partition)]
         if blocks:
-            position.max_ts_us = max(mark.max_ts_us for mark in blocks)
+            position.max_ts_us = max([0, *(mark.max_ts_us for mark in blocks)]) or NEVER
             position.live = max(blocks, key=lambda mark: mark.last_offset).live
         beyond = position.next_offset or 0
         if topic == PREDICTIONS:
@@ -216,14 +217,8 @@ class Store:
         return position
 
     def _watermark_us(self, partition: int) -> int:
-        return max(
-            (
-                block.mark.watermark_us
-                for block in self.ledger
-                if block.mark.partition == partition and block.mark.topic == PREDICTIONS
-            ),
-            default=NEVER,
-        )
+        marks = [block.mark.watermark_us for block in self.ledger if block.mark.partition == partition]
+        return max([0, *marks]) or NEVER
 
     def _pending_minutes(self, ours: set[str]) -> list[tuple[str, int]]:
         settled: dict[int, int] = {}
@@ -253,6 +248,14 @@ class Store:
             }
         )
 
+    def _timed_out(self, prediction_id: str, of_model: str | None = None) -> frozenset[str]:
+        """Outcomes of a prediction that ever had a provisional row."""
+        return frozenset(
+            outcome
+            for (model, outcome, of), rows in self.feedback.items()
+            if of == prediction_id and of_model in (None, model) and any(row.status != "matched" for row, _ in rows)
+        )
+
     def _action_rows(self) -> Iterator[ActionRow]:
         for rows in self.actions.values():
             yield from rows
@@ -268,11 +271,9 @@ class Store:
 
     def _insert_predictions(self, flush: Flush) -> None:
         rows = flush.output.predictions
-        for event, ts_us, partition, offset in zip(
-            rows.events, rows.ts_us, rows.partitions, rows.offsets, strict=True
-        ):
+        for event, ts_us, partition, offset in zip(rows.events, rows.ts_us, rows.partitions, rows.offsets, strict=True):
             stored = StoredPrediction(
-                ts_us, event.model, event.version, event.prediction, event.score, event.segments, event.variants, offset
+                ts_us, event.model, event.version, event.prediction, event.score, event.segments, event.variants
             )
             self.predictions[event.prediction_id].append(PredictionRow(stored, partition, offset))
 
@@ -309,14 +310,6 @@ class Store:
 
 def _is_of(count: Count, mark: Checkpoint) -> bool:
     return count.partition == mark.partition and count.of_actions == mark.of_actions
-
-
-def replace_expired(stored: StoredPrediction, expired: frozenset[str]) -> StoredPrediction:
-    """The same prediction with the names of its outcomes that timed out."""
-    return StoredPrediction(
-        stored.ts_us, stored.model, stored.version, stored.prediction, stored.score, stored.segments, stored.variants,
-        stored.offset, expired,
-    )  # fmt: skip
 
 
 def _key(row: OutcomeRow) -> FeedbackKey:

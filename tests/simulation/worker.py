@@ -73,10 +73,10 @@ class SimulatedWorker:
         if not records:
             return 0
         self._fetched[topic, partition] = records[-1].offset + 1
-        not_yet = _next_offsets(processor)
+        not_yet, reading_again = _next_offsets(processor), processor.reads_again(topic)
         prepared = processor.prepare(topic, records)
         ids = processor.unknown_to_memory(prepared)
-        stored = self._store.find(ids, partition, not_yet) if ids else {}
+        stored = self._store.find(ids, partition, not_yet, reading_again=reading_again) if ids else {}
         processor.apply(topic, prepared, stored, self._flush, self._now_us)
         return len(records)
 
@@ -142,9 +142,7 @@ class SimulatedWorker:
     def finish(self) -> None:
         """Read what there is, store it and sweep, until nothing is left to do."""
         while True:
-            worked = sum(
-                self.read(topic, partition, _ALL) for partition in list(self.partitions) for topic in TOPICS
-            )
+            worked = sum(self.read(topic, partition, _ALL) for partition in list(self.partitions) for topic in TOPICS)
             worked += self.seal()
             self.write(_ALL)
             self._hand_on_stored()
@@ -221,6 +219,17 @@ class Cluster:
         self.worker(index).seal()
         self._take_missing()
 
+    def flush(self, index: int) -> None:
+        """A worker closes its flush and writes all of it."""
+        self.worker(index).seal()
+        self.write(index, _ALL)
+
+    def tear(self, index: int, parts: int) -> None:
+        """Kill a worker in the middle of a flush, with some of its parts written."""
+        self.worker(index).seal()
+        self.worker(index).write(parts)
+        self.crash(index)
+
     def sweep(self, index: int) -> None:
         """A worker runs its sweeps."""
         self.worker(index).sweep()
@@ -241,8 +250,12 @@ class Cluster:
             ):
                 return
 
+    def set_idle(self, index: int, idle: bool) -> None:
+        """A worker takes both topics for read to the end, or not."""
+        self.worker(index).set_idle(idle)
+
     def idle(self) -> None:
-        """Let both topics count as idle, as some seconds after the end, and finish."""
+        """Some seconds after the end: everybody takes both topics for read to the end, and finishes."""
         for worker in self.workers:
             worker.set_idle(True)
             worker.finish()

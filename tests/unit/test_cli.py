@@ -1,7 +1,9 @@
 """The command line as somebody meets it: help that reads well, and errors that are one line and a status."""
 
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,16 @@ def nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("LOOPWATCH_CONFIG", raising=False)
     monkeypatch.delenv("LOOPWATCH_DEBUG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """`worker` sends logs to the standard error of its test, which is gone in the next."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def run(*arguments: str) -> Result:

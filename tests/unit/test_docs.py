@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 import pytest
 import typer
+import yaml
 from loopwatch.console.cli import app
 from loopwatch.infra import metrics
 from loopwatch.infra.settings import Settings, variable_of
+from loopwatch.schemas.config import parse_config
 from loopwatch.schemas.decode import action_decoder, prediction_decoder
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -67,7 +68,7 @@ INLINE = sorted(
 )
 
 
-def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+def resolve(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the words name, and its arguments."""
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):
@@ -141,15 +142,16 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", text).replace(" ", "-") for text in texts}
 
 
-def test_example_events_are_events() -> None:
-    prediction, action = list(fences(ROOT / "docs" / "wire-format.md", "json"))
-    assert prediction_decoder().decode(prediction.encode()).prediction_id == (
-        action_decoder().decode(action.encode()).prediction_id
-    )
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "wire-format.md"], ids=lambda page: page.name)
+def test_example_events_are_events(page: Path) -> None:
+    events = re.findall(r"^\{.+?\}$", "".join(fences(page, "json")), re.MULTILINE | re.DOTALL)
+    prediction, action = (event.encode() for event in events)
+    assert prediction_decoder().decode(prediction).prediction_id == action_decoder().decode(action).prediction_id
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_lines_are_short_enough_to_read(page: Path) -> None:
-    """Tables, code and headings may be longer."""
-    prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith(("|", "- ["))] == []
+def test_the_example_configuration_is_right() -> None:
+    (document,) = fences(ROOT / "README.md", "yaml")
+    assert [outcome.name for outcome in parse_config(yaml.safe_load(document)).models["ctr-ranker"].outcomes] == [
+        "click",
+        "revenue",
+    ]
