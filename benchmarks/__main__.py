@@ -23,7 +23,9 @@ _QUICK = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run them; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small runs that show that all works; no figures")
+    parser.add_argument(
+        "--quick", action="store_true", help="small runs, to see that all works; their JSON is no figure"
+    )
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="one of them; may be given again")
     options = parser.parse_args(arguments)
     failed = []

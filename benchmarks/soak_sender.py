@@ -32,7 +32,7 @@ class SoakSender(threading.Thread):
     def __init__(self, settings: Settings, rate: int, seconds: float, seed: int = 7) -> None:
         super().__init__(name="soak-sender", daemon=True)
         self._topics = settings.topics
-        self._bootstrap = settings.kafka_bootstrap
+        self._broker = settings.kafka_bootstrap
         self._predictions_per_s = rate / ((1 + ACTED) * (1 + DUPLICATED))
         self._seconds = seconds
         self._maker, self._random = EventMaker(seed), random.Random(seed)
@@ -45,7 +45,7 @@ class SoakSender(threading.Thread):
 
     def run(self) -> None:
         """Send everything, and return once it is delivered."""
-        self._producer = new_producer(self._bootstrap)
+        self._producer = new_producer(self._broker)
         began, start = time.monotonic(), datetime.now(UTC)
         for index in range(int(self._seconds * self._predictions_per_s)):
             at_s = index / self._predictions_per_s

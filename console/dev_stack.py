@@ -6,6 +6,7 @@ They are started in the order in which they need each other and stopped in the r
 import os
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -25,6 +26,10 @@ _ASSIGNMENT_TIMEOUT_S = 120.0
 _WORKER_GRACE_S = 30.0
 _CLICKHOUSE_GRACE_S = 30.0
 _POLL_S = 0.2
+_MOST_RESTARTS = 10
+_RESTART_WINDOW_S = 600.0
+# What comes in and how it is configured stay the same however often a worker starts.
+_NOT_MENDED_BY_RESTART = (65, 78)
 _EXIT_REASONS = {
     65: "most of the latest records are no events",
     69: "Kafka or ClickHouse could not be reached",
@@ -72,6 +77,7 @@ class DevStack:
             "worker", "loopwatch.console", "worker", env=_environment(self.settings, os.environ)
         )  # fmt: skip
         self._with_worker = False
+        self._restarts: list[float] = []
 
     def start(self, *, with_worker: bool = True) -> None:
         """Start all and return once the worker has its partitions.
@@ -94,16 +100,25 @@ class DevStack:
             # A broker that makes topics for any name it is asked for must not be the one to choose their partitions.
             apply_topics(self.settings)
 
-    def watch(self) -> None:
-        """Block until `stop` is set.
+    def watch(self, say: Callable[[str], None]) -> None:
+        """Block until `stop` is set. Starts ClickHouse or the worker again when they end: they have lost nothing.
+
+        A worker that ended for a reason that starting again does not mend stays down, and `say` is told; the broker,
+        whose records live in memory, stays up.
 
         Raises:
-            EmbeddedServiceError: one of the services ended by itself, with its exit code and its last words.
+            EmbeddedServiceError: the broker ended, or another child again and again, with its last words.
         """
         while not self._stop.wait(_POLL_S):
-            self._check(self._clickhouse)
-            if self._with_worker:
-                self._check(self._worker)
+            if not self._clickhouse.running:
+                self._start_again(self._clickhouse, say)
+            if self._with_worker and not self._worker.running:
+                code = self._worker.wait_for_exit(1.0)
+                if code in _NOT_MENDED_BY_RESTART:
+                    self._with_worker = False
+                    say(f"{self._ended(self._worker)}; the services stay up: mend it, then run `loopwatch worker`")
+                else:
+                    self._start_again(self._worker, say)
             if not self._kafka.running:
                 raise EmbeddedServiceError(f"embedded Kafka ended by itself; see {self.logs / 'kafka.log'}")
 
@@ -145,12 +160,23 @@ class DevStack:
                 f"(all of it in {self._log_of(child)})"
             ) from None
 
+    def _start_again(self, child: ChildProcess, say: Callable[[str], None]) -> None:
+        now_s = time.monotonic()
+        self._restarts = [at_s for at_s in self._restarts if now_s - at_s < _RESTART_WINDOW_S]
+        if len(self._restarts) >= _MOST_RESTARTS:
+            raise EmbeddedServiceError(f"{self._ended(child)}; {_MOST_RESTARTS} restarts did not help")
+        self._restarts.append(now_s)
+        say(f"{self._ended(child)}; starting it again")
+        child.start()
+
     def _check(self, child: ChildProcess) -> None:
-        if child.running:
-            return
+        if not child.running:
+            raise EmbeddedServiceError(self._ended(child))
+
+    def _ended(self, child: ChildProcess) -> str:
         code = child.wait_for_exit(1.0)
         reason = _EXIT_REASONS.get(code) if child is self._worker else None
-        raise EmbeddedServiceError(
+        return (
             f"{child.name} ended with exit code {code}{f' ({reason})' if reason else ''}: {_last_words(child)} "
             f"(its log: {self._log_of(child)})"
         )

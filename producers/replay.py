@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -122,7 +122,8 @@ def replay_events(
     client.flush(flush_timeout_s)
     watermark = None
     if close and last is not None:
-        watermark = closing_watermark(last, windows.values(), config)
+        # Windows that reach beyond the present stay open: what answers them may still come.
+        watermark = max(last, min(closing_watermark(last, windows.values(), config), datetime.now(UTC)))
         client.watermark(watermark, headers=REPLAY_HEADERS, timeout_s=flush_timeout_s)
     display.show(last)
     return ReplaySummary(predictions, actions, source.invalid, first, last, watermark, time.monotonic() - started)

@@ -57,7 +57,7 @@ class Lookups:
     def _find_predictions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
         table = self._clickhouse.arrow(
             "SELECT prediction_id, toUnixTimestamp64Micro(ts) AS ts_us, model, version, prediction, prediction_value, "
-            "score, segments, variants "
+            "score, segments, variants, toUnixTimestamp64Micro(_watermark) AS accepted_us "
             f"FROM {self._database}.predictions WHERE prediction_id IN ({quoted(ids)}) AND {not_yet.sql}"
         )
         if not table.num_rows:
@@ -65,9 +65,10 @@ class Lookups:
         names = table.column_names
         rows = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
         expired = self._expired({row[2] for row in rows}, [row[1] for row in rows], [row[0] for row in rows])
-        for prediction_id, ts_us, model, version, text, number, score, segments, variants in rows:
+        for prediction_id, ts_us, model, version, text, number, score, segments, variants, accepted_us in rows:
             found.setdefault(prediction_id, Stored(actions=[])).prediction = StoredPrediction(
                 ts_us,
+                accepted_us,
                 model,
                 version,
                 scalar_of(text, number),

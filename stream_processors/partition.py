@@ -165,7 +165,7 @@ class PartitionProcessor:
         if batch.events:
             clock.observe(max(batch.ts_us), now_us, self.limits.live_within_us, replayed=batch.replayed)
         if batch.closed_us is not None:
-            clock.closed_us = max(clock.closed_us, batch.closed_us)
+            clock.close(batch.closed_us, now_us, self.limits.live_within_us)
         clock.idle = False
         out = flush.output
         # Rows of a flush that did not end are stored already, and must not be stored again.
@@ -247,6 +247,7 @@ class PartitionProcessor:
         joined.predictions = PredictionRows()
         joined.predictions.add(
             self.partition,
+            self.join.watermark.us,
             [rows.offsets[index] for index in kept],
             [rows.ts_us[index] for index in kept],
             [rows.events[index] for index in kept],

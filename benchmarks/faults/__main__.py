@@ -5,6 +5,7 @@ ledger did not balance.
 """
 
 import argparse
+import logging
 import shutil
 import sys
 import tempfile
@@ -51,6 +52,8 @@ class Played(Struct):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; returns the exit status."""
     options = _options(arguments)
+    # ClickHouse is away on purpose: its client need not say so on every question.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     scenarios = [scenario for scenario in SCENARIOS if not options.only or scenario.name in options.only]
     console, machine = Console(width=_WIDTH), Machine.here()
     directory = Path(tempfile.mkdtemp(prefix="loopwatch-faults-"))

@@ -30,7 +30,7 @@ def dev(
 
     Prints a line that starts with `ready` once events can be sent; every other command then finds the services at the
     default ports. The broker keeps its topics in memory, ClickHouse keeps its data in the directory. Everything is
-    bound to this machine alone. Ends with an error when one of the three ends by itself.
+    bound to this machine alone. A worker or a ClickHouse that ends is started again; a broker that ends is the end.
     """
     settings = settings_with(config)
     config_of(settings)
@@ -47,7 +47,7 @@ def dev(
     try:
         stack.start(with_worker=not no_worker)
         _say_ready(stack, no_worker)
-        stack.watch()
+        stack.watch(lambda message: typer.echo(message, err=True))
         typer.echo("stopping", err=True)
     except Stopped:
         pass

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS {database}.predictions
     _topic_id       LowCardinality(String)                    COMMENT 'Life of that topic: offsets mean something only within one',
     _partition      UInt32                                    COMMENT 'Kafka partition the row came from',
     _offset         UInt64                                    COMMENT 'Kafka offset the row came from',
+    _watermark      DateTime64(6, 'UTC')                      COMMENT 'Watermark when it was accepted, 1970 while there was none: retention counts from here if it came late',
     _ingested_at    DateTime64(3, 'UTC')                      COMMENT 'When the worker wrote the row',
     INDEX by_ts ts TYPE minmax GRANULARITY 1,
     INDEX by_offset _offset TYPE minmax GRANULARITY 1,

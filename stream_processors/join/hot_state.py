@@ -16,6 +16,8 @@ class HotState:
         self.limit_bytes = limit_bytes
         self.entries: dict[str, Entry] = {}
         self.n_acted = 0
+        self.late: dict[str, int] = {}
+        """Watermark (µs) at which a prediction came whose windows had all passed by then."""
         self._closing: list[str] = []
 
     @property
@@ -51,5 +53,6 @@ class HotState:
 
     def _forget(self, prediction_id: str, entry: Entry) -> None:
         del self.entries[prediction_id]
+        self.late.pop(prediction_id, None)
         if entry.acted:
             self.n_acted -= len(entry.acted)

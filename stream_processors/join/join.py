@@ -21,7 +21,7 @@ from .rules import OutcomeRule, Rules
 from .state import Acted, Entry, HeldActions, Stored
 from .sweeps import Sweeps
 from .timers import Timers
-from .watermark import Watermark
+from .watermark import NEVER, Watermark
 
 _SOMETHING_STORED = Stored()
 
@@ -77,7 +77,7 @@ class PartitionJoin:
     ) -> None:
         """Take in predictions, with offsets and event times (µs). `stored` is what was found of the unknown ids."""
         hot, held, timers = self.hot.entries, self.held, self._timers
-        common_of = self._commons.of
+        common_of, watermark_us = self._commons.of, self.watermark.us
         model, rules = "", None
         fresh: list[str] = []
         duplicates: list[int] = []
@@ -101,6 +101,8 @@ class PartitionJoin:
                 flush,
             )
             fresh.append(prediction_id)
+            if at_us + rules.longest_us < watermark_us:
+                self.hot.late[prediction_id] = watermark_us
             for rule in rules.outcomes:
                 if found is not None and rule.name in found.expired:
                     entry.closed |= rule.bit
@@ -121,7 +123,7 @@ class PartitionJoin:
             kept = [index for index in range(len(events)) if index not in gone]
             offsets, ts_us = [offsets[index] for index in kept], [ts_us[index] for index in kept]
             events = [events[index] for index in kept]
-        out.predictions.add(self.partition, offsets, ts_us, events)
+        out.predictions.add(self.partition, self.watermark.us, offsets, ts_us, events)
         for (of_model, hour), n in by_model_and_hour(events, ts_us).items():
             out.counts[Count(False, self.partition, of_model, hour, PredictionClass.ACCEPTED)] += n
 
@@ -180,6 +182,8 @@ class PartitionJoin:
             entry.acted = {acted.action_id: acted for acted in stored.actions}
             self.hot.n_acted += len(entry.acted)
         self.hot.entries[prediction_id] = entry
+        if entry.ts_us + rules.longest_us < prediction.accepted_us:
+            self.hot.late[prediction_id] = prediction.accepted_us
         for rule in rules.outcomes:
             if rule.name in prediction.expired:
                 entry.closed |= rule.bit
@@ -258,8 +262,11 @@ class PartitionJoin:
         self.hot.n_acted += 1
         bits = rules.counting(entry.ts_us, acted)
         revises = bits & entry.expired
-        if revises and revises == bits and self.watermark.us > entry.ts_us + rules.longest_us + rules.retention_us:
-            acted.retired, bits = True, 0
+        if revises and revises == bits:
+            # A prediction that came late itself, in a backfill, has its retention from then on.
+            ended_us = max(entry.ts_us + rules.longest_us, self.hot.late.get(prediction_id, NEVER))
+            if self.watermark.us > ended_us + rules.retention_us:
+                acted.retired, bits = True, 0
         if entry.closed == rules.all_bits:
             self.hot.close(prediction_id)
         if bits:

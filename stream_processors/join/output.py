@@ -15,25 +15,34 @@ HOUR_US = 3_600_000_000
 
 
 class PredictionRows:
-    """Predictions to store, column by column. `ts_us` is event time in µs."""
+    """Predictions to store, column by column: event times, and the watermark at acceptance, in µs."""
 
-    __slots__ = ("events", "offsets", "partitions", "ts_us")
+    __slots__ = ("events", "offsets", "partitions", "ts_us", "watermarks_us")
 
     def __init__(self) -> None:
         self.events: list[Prediction] = []
         self.ts_us: list[int] = []
         self.partitions: list[int] = []
         self.offsets: list[int] = []
+        self.watermarks_us: list[int] = []
 
     def __len__(self) -> int:
         return len(self.events)
 
-    def add(self, partition: int, offsets: Sequence[int], ts_us: Sequence[int], events: Sequence[Prediction]) -> None:
+    def add(
+        self,
+        partition: int,
+        watermark_us: int,
+        offsets: Sequence[int],
+        ts_us: Sequence[int],
+        events: Sequence[Prediction],
+    ) -> None:
         """Add the accepted predictions of a batch."""
         self.events += events
         self.ts_us += ts_us
         self.partitions += [partition] * len(events)
         self.offsets += offsets
+        self.watermarks_us += [watermark_us] * len(events)
 
 
 class ActionRow(Struct, gc=False):
@@ -115,6 +124,7 @@ class Output:
         self.predictions.ts_us += rows.ts_us
         self.predictions.partitions += rows.partitions
         self.predictions.offsets += rows.offsets
+        self.predictions.watermarks_us += rows.watermarks_us
         self.actions += other.actions
         self.settled += other.settled
         self.outcomes += other.outcomes

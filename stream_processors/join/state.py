@@ -50,9 +50,10 @@ class Entry(Struct, gc=False):
 
 
 class StoredPrediction(Struct):
-    """A prediction as found in ClickHouse."""
+    """A prediction as found in ClickHouse; `accepted_us` is the watermark when it came, 0 while there was none."""
 
     ts_us: int
+    accepted_us: int
     model: str
     version: str
     prediction: Scalar

@@ -19,6 +19,12 @@ class TopicClock(Struct):
     idle: bool = False
     """Everything in the topic has been read, for some seconds now."""
 
+    def close(self, until_us: int, now_us: int, live_within_us: int) -> None:
+        """Take in an explicit watermark. One of about now says that a replay has caught up with the present."""
+        self.closed_us = max(self.closed_us, until_us)
+        if now_us - self.closed_us <= live_within_us:
+            self.live = True
+
     def observe(self, ts_us: int, now_us: int, live_within_us: int, *, replayed: bool) -> None:
         """Take in the latest event time of a batch. A producer's clock that runs ahead does not drag us along."""
         bounded = min(ts_us, now_us)

@@ -51,6 +51,7 @@ def predictions(rows: PredictionRows, source: Source) -> pa.Table:
             "cost_usd": pa.array([event.cost_usd for event in events], pa.float64()),
             "generation": ["" if event.generation is None else _encode(event.generation) for event in events],
             "trace_id": [event.trace_id for event in events],
+            "_watermark": _micros([max(each, 0) for each in rows.watermarks_us]),
             **_origin(source, source.predictions, rows.partitions, rows.offsets),
         }
     )

@@ -45,6 +45,7 @@ class Dev:
 
     def terminate(self) -> int:
         """SIGTERM; returns the exit code, and fails if a child outlives it."""
+        self.family = psutil.Process(self.child.pid).children(recursive=True)
         self.child.signal(signal.SIGTERM)
         code = self.child.wait_for_exit(60)
         assert self.left() == []

@@ -271,9 +271,17 @@ class Store:
 
     def _insert_predictions(self, flush: Flush) -> None:
         rows = flush.output.predictions
-        for event, ts_us, partition, offset in zip(rows.events, rows.ts_us, rows.partitions, rows.offsets, strict=True):
+        columns = (rows.events, rows.ts_us, rows.partitions, rows.offsets, rows.watermarks_us)
+        for event, ts_us, partition, offset, watermark_us in zip(*columns, strict=True):
             stored = StoredPrediction(
-                ts_us, event.model, event.version, event.prediction, event.score, event.segments, event.variants
+                ts_us,
+                watermark_us,
+                event.model,
+                event.version,
+                event.prediction,
+                event.score,
+                event.segments,
+                event.variants,
             )
             self.predictions[event.prediction_id].append(PredictionRow(stored, partition, offset))
 
