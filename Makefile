@@ -30,8 +30,7 @@ lint: $(VENV)/dev.stamp
 	@$(BIN)/basedpyright
 
 bench: $(VENV)/dev.stamp
-	@$(RUN) -m benchmarks.throughput
-	@$(RUN) -m benchmarks.latency
+	@$(RUN) -m benchmarks
 
 faults: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.faults

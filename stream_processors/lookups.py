@@ -27,16 +27,17 @@ class Lookups:
         self._database = clickhouse.database
 
     def find(
-        self, ids: Sequence[str], predictions_not_yet: NotYet, actions_not_yet: NotYet, *, reading_again: bool = False
+        self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]], *, reading_again: bool = False
     ) -> dict[str, Stored]:
         """What is stored of each prediction id; ids of which nothing is stored are left out.
 
-        With `reading_again`, predictions that are not found for being read again bring their provisional rows along.
+        `not_yet` leaves out rows of predictions and of actions, for each partition that the ids belong to. With
+        `reading_again`, predictions that are left out for being read again bring their provisional rows along.
         """
         found: dict[str, Stored] = {}
         for some in in_portions(ids):
-            self._find_predictions(some, predictions_not_yet, found)
-            self._find_actions(some, actions_not_yet, found)
+            self._find_predictions(some, " AND ".join([of_predictions.sql for of_predictions, _ in not_yet]), found)
+            self._find_actions(some, " AND ".join([of_actions.sql for _, of_actions in not_yet]), found)
             if reading_again:
                 self._find_timeouts(some, found)
         return found
@@ -54,11 +55,11 @@ class Lookups:
         )
         return [row[0] for row in rows]
 
-    def _find_predictions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
+    def _find_predictions(self, ids: Sequence[str], not_yet: str, found: dict[str, Stored]) -> None:
         table = self._clickhouse.arrow(
             "SELECT prediction_id, toUnixTimestamp64Micro(ts) AS ts_us, model, version, prediction, prediction_value, "
             "score, segments, variants, toUnixTimestamp64Micro(_watermark) AS accepted_us "
-            f"FROM {self._database}.predictions WHERE prediction_id IN ({quoted(ids)}) AND {not_yet.sql}"
+            f"FROM {self._database}.predictions WHERE prediction_id IN ({quoted(ids)}) AND {not_yet}"
         )
         if not table.num_rows:
             return
@@ -100,10 +101,8 @@ class Lookups:
             if stored.prediction is None:
                 stored.expired = frozenset(outcomes)
 
-    def _find_actions(self, ids: Sequence[str], not_yet: NotYet, found: dict[str, Stored]) -> None:
-        for prediction_id, acted in stored_actions(
-            self._clickhouse, f"prediction_id IN ({quoted(ids)}) AND {not_yet.sql}"
-        ):
+    def _find_actions(self, ids: Sequence[str], not_yet: str, found: dict[str, Stored]) -> None:
+        for prediction_id, acted in stored_actions(self._clickhouse, f"prediction_id IN ({quoted(ids)}) AND {not_yet}"):
             found.setdefault(prediction_id, Stored(actions=[])).actions.append(acted)
 
 

@@ -1,7 +1,7 @@
 """A fetched batch of one input topic, decoded and sorted out: what is ours, what to forward, what is no event."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from ..schemas.partitioner import partitions_of
 E = TypeVar("E", Prediction, Action)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Misrouted(NamedTuple):
@@ -91,8 +92,7 @@ def micros_of(instant: datetime) -> int:
     >>> micros_of(datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
     7258118399999999
     """
-    since = instant - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def _without_control(batch: SortedOut[E], records: Sequence[Any], origins: Origins, topic_id: str) -> list[Any]:

@@ -27,6 +27,7 @@ from .liveness import Liveness, Progress
 from .lookups import Lookups, NotYet
 from .output import Flush
 from .partition import Limits, PartitionProcessor, Recovered
+from .records import SortedOut
 from .recovery import Recovery
 from .sink.fence import Fence
 from .sink.writer import FlushWriter
@@ -35,6 +36,7 @@ log = logger(__name__)
 
 T = TypeVar("T")
 _SWEEP_IDS = 20_000
+_INBOX_BATCHES = 16
 _RETRY_PAUSE_S = 1.0
 
 
@@ -80,6 +82,8 @@ class JoinWorker:
         self._partitions: dict[int, PartitionProcessor] = {}
         self._parked: dict[int, PartitionProcessor] = {}
         self._alignments: dict[int, Alignment] = {}
+        self._inbox: list[Any] = []
+        self._joining: asyncio.Task[None] | None = None
         self._consumer: BatchConsumer | None = None
         self._flush = Flush(1)
         self._writing: asyncio.Task[None] | None = None
@@ -114,24 +118,15 @@ class JoinWorker:
         return positions
 
     async def on_batch(self, event: Any) -> None:
-        """Join a batch into the open flush. Never raises: what can't be handled stops the process."""
-        batch: RecordBatch = event.value
-        try:
-            async with self._lock:
-                processor = await self._processor(batch.partition)
-                alignment = self._alignments.setdefault(batch.partition, Alignment())
-                if batch.topic == self._topics[0].name:
-                    await self._join_batch(event, batch, processor)
-                    alignment.predictions_read(batch)
-                    await self._join_aligned(processor, alignment)
-                elif alignment or (self._predictions_left(processor) and alignment.is_ahead(batch)):
-                    alignment.put_aside(event, batch)
-                    self._hold_back(batch.tp)
-                    await self._join_aligned(processor, alignment)
-                else:
-                    await self._join_batch(event, batch, processor)
-        except Exception as exc:
-            self._on_fatal(exc)
+        """Take a batch in, to be joined with whatever else waits by then; waits itself only while much does.
+
+        Never raises: what can't be handled stops the process.
+        """
+        self._inbox.append(event)
+        if self._joining is None or self._joining.done():
+            self._joining = asyncio.create_task(self._join_inbox())
+        if len(self._inbox) >= _INBOX_BATCHES:
+            await self._joining
 
     async def tick(self, consumer: BatchConsumer) -> None:
         """To be called a few times in the linger: flush what is due, run sweeps, watch progress."""
@@ -139,8 +134,10 @@ class JoinWorker:
             async with self._lock:
                 self._consumer = consumer
                 await self._take_partitions({tp.partition for tp in consumer.assignment()})
+                self._hand_on_stored()
                 for partition, alignment in self._alignments.items():
-                    await self._join_aligned(self._partitions[partition], alignment)
+                    if alignment:
+                        await self._join(self._aligned(self._partitions[partition], alignment))
                 self._note_idle(consumer)
                 await self._sweep()
                 lingered = self._oldest_batch_s is not None and (
@@ -159,6 +156,7 @@ class JoinWorker:
         async with self._lock:
             await self._written()
             self._hand_on_stored()
+            self._drop_waiting()
             clean = self._flush.empty
             if clean:
                 self._parked |= self._partitions
@@ -175,28 +173,79 @@ class JoinWorker:
         """Store everything that was joined, and wait for nothing more: the end is near, or a rebalance goes on."""
         try:
             async with self._lock:
-                for alignment in self._alignments.values():
-                    # Acknowledged to Faust, which waits for that, but not done: their offsets stay uncommitted.
-                    for event, _ in alignment.take(everything=True):
-                        event.ack()
+                self._drop_waiting()
                 await self._seal()
                 await self._written()
         except Exception as exc:
             self._on_fatal(exc)
+
+    def _drop_waiting(self) -> None:
+        """Forget batches that were not joined: acknowledged to Faust, which waits for that, but never committed."""
+        waiting, self._inbox = self._inbox, []
+        for alignment in self._alignments.values():
+            waiting += [event for event, _ in alignment.take(everything=True)]
+        for event in waiting:
+            event.ack()
 
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._flush_thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _join_aligned(self, processor: PartitionProcessor, alignment: Alignment) -> None:
-        """Join the action batches that waited for predictions and need not any more."""
-        if not alignment:
-            return
-        for event, batch in alignment.take(everything=not self._predictions_left(processor)):
-            await self._join_batch(event, batch, processor)
-        if not alignment and self._consumer is not None:
+    async def _join_inbox(self) -> None:
+        try:
+            while self._inbox:
+                async with self._lock:
+                    events, self._inbox = self._inbox, []
+                    await self._join([ready for event in events for ready in await self._ready_with(event)])
+        except Exception as exc:
+            self._on_fatal(exc)
+
+    async def _ready_with(self, event: Any) -> list[tuple[Any, RecordBatch]]:
+        """What may be joined now that this batch has come: the batch, unless it runs ahead, and what waited for it."""
+        batch: RecordBatch = event.value
+        processor = await self._processor(batch.partition)
+        alignment = self._alignments.setdefault(batch.partition, Alignment())
+        if batch.topic == self._topics[0].name:
+            alignment.predictions_read(batch)
+            return [(event, batch), *self._aligned(processor, alignment)]
+        if alignment or (self._predictions_left(processor) and alignment.is_ahead(batch)):
+            alignment.put_aside(event, batch)
+            self._hold_back(batch.tp)
+            return self._aligned(processor, alignment)
+        return [(event, batch)]
+
+    def _aligned(self, processor: PartitionProcessor, alignment: Alignment) -> list[tuple[Any, RecordBatch]]:
+        """Action batches that waited for predictions and need not any more."""
+        ready = alignment.take(everything=not self._predictions_left(processor))
+        if ready and not alignment and self._consumer is not None:
             self._consumer.on_buffer_drop(TP(self._topics[1].name, processor.partition))
+        return ready
+
+    async def _join(self, ready: Sequence[tuple[Any, RecordBatch]]) -> None:
+        """Join batches in this order, with one look into ClickHouse for all of them."""
+        # Only here may entries leave memory: from planning the lookup until the join they must stay.
+        self._hand_on_stored()
+        prepared: list[tuple[Any, RecordBatch, PartitionProcessor, SortedOut[Any]]] = []
+        not_yet: dict[int, tuple[NotYet, NotYet]] = {}
+        ids: dict[str, None] = {}
+        reading_again = False
+        for event, batch in ready:
+            processor = self._partitions[batch.partition]
+            not_yet.setdefault(batch.partition, self._not_yet(processor))
+            reading_again |= processor.reads_again(batch.topic)
+            sorted_out = processor.prepare(batch.topic, batch.records)
+            ids |= dict.fromkeys(processor.unknown_to_memory(sorted_out))
+            prepared.append((event, batch, processor, sorted_out))
+        stored = await self._find(list(ids), list(not_yet.values()), reading_again=reading_again) if ids else {}
+        for event, batch, processor, sorted_out in prepared:
+            processor.apply(batch.topic, sorted_out, stored, self._flush, self._now_us())
+            self._flush.batches.append((event, batch))
+            if self._oldest_batch_s is None:
+                self._oldest_batch_s = time.monotonic()
+            metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
+            if len(self._flush) >= self._settings.flush_rows:
+                await self._seal()
 
     def _predictions_left(self, processor: PartitionProcessor) -> bool:
         """Whether Kafka has predictions of the partition that were not read yet."""
@@ -208,20 +257,6 @@ class JoinWorker:
         """Fetch no more of a topic partition until what was put aside is joined."""
         if self._consumer is not None:
             self._consumer.on_buffer_full(tp)
-
-    async def _join_batch(self, event: Any, batch: RecordBatch, processor: PartitionProcessor) -> None:
-        self._hand_on_stored()
-        not_yet, reading_again = self._not_yet(processor), processor.reads_again(batch.topic)
-        prepared = processor.prepare(batch.topic, batch.records)
-        ids = processor.unknown_to_memory(prepared)
-        stored = await self._find(ids, not_yet, reading_again=reading_again) if ids else {}
-        processor.apply(batch.topic, prepared, stored, self._flush, self._now_us())
-        self._flush.batches.append((event, batch))
-        if self._oldest_batch_s is None:
-            self._oldest_batch_s = time.monotonic()
-        metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
-        if len(self._flush) >= self._settings.flush_rows:
-            await self._seal()
 
     async def _processor(self, partition: int) -> PartitionProcessor:
         processor = self._partitions.get(partition)
@@ -243,11 +278,11 @@ class JoinWorker:
         processor, recovered = await self._in_thread(self._rebuild, partition)
         if recovered.unpublished_timeouts:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
-            stored = await self._find(ids, self._not_yet(processor))
+            stored = await self._find(ids, [self._not_yet(processor)])
             processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
         if recovered.unfinished:
             ids = sorted({prediction_id for left in recovered.unfinished for prediction_id in left.ids})
-            processor.adopt(recovered.unfinished, await self._find(ids, self._not_yet(processor)), self._flush)
+            processor.adopt(recovered.unfinished, await self._find(ids, [self._not_yet(processor)]), self._flush)
         log.info(
             "partition taken", partition=partition, predictions_from=recovered.predictions.next_offset,
             actions_from=recovered.actions.next_offset, known_ids=processor.join.known.count,
@@ -263,11 +298,11 @@ class JoinWorker:
         ), recovered
 
     async def _find(
-        self, ids: Sequence[str], not_yet: tuple[NotYet, NotYet], *, reading_again: bool = False
+        self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]], *, reading_again: bool = False
     ) -> dict[str, Stored]:
         metrics.LOOKUPS.inc(len(ids))
         with metrics.LOOKUP_SECONDS.time():
-            return await self._in_thread(lambda: self._lookups.find(ids, *not_yet, reading_again=reading_again))
+            return await self._in_thread(lambda: self._lookups.find(ids, not_yet, reading_again=reading_again))
 
     def _not_yet(self, processor: PartitionProcessor) -> tuple[NotYet, NotYet]:
         predictions, actions = (
@@ -278,7 +313,6 @@ class JoinWorker:
     async def _seal(self) -> None:
         """Settle the open flush and hand it to the writing thread, after the one before it."""
         await self._written()
-        self._hand_on_stored()
         flush, now_us = self._flush, self._now_us()
         for processor in self._partitions.values():
             processor.settle(flush, now_us)
@@ -323,7 +357,7 @@ class JoinWorker:
                     self._lookups.waiting, merged, processor.partition, processor.partitions, after, _SWEEP_IDS
                 ):
                     cold = [prediction_id for prediction_id in ids if prediction_id not in processor.join.hot.entries]
-                    for prediction_id, stored in (await self._find(cold, self._not_yet(processor))).items():
+                    for prediction_id, stored in (await self._find(cold, [self._not_yet(processor)])).items():
                         if stored.prediction is not None:
                             processor.join.load(prediction_id, stored, self._flush.number)
                     after = ids[-1]

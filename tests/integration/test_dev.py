@@ -76,8 +76,9 @@ def test_a_worker_and_a_clickhouse_that_are_killed_are_started_again_and_lose_no
     with dev(tmp_path) as stack:
         emit(stack, "first")
         wait_for(stack, PAIRS)
-        stack.child_running("loopwatch.infra.embedded_clickhouse").kill()
-        stack.child_running("loopwatch.console").kill()
+        victims = [stack.child_running(word) for word in ("loopwatch.infra.embedded_clickhouse", "loopwatch.console")]
+        for victim in victims:
+            victim.kill()
         emit(stack, "second")
         wait_until(lambda: "worker ended with exit code -9" in stack.child.log_tail(), 30, "the worker's end noticed")
         wait_until(lambda: received(stack) == 2 * PAIRS, 90, "all that was sent", poll_s=0.5)

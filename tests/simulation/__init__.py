@@ -1,1 +1,1 @@
-"""Everything around the pure core, in memory and synchronous: the logs, ClickHouse, and workers that can die anywhere."""
+"""What surrounds the pure core, in memory: the logs, ClickHouse, and workers that can die between any two steps."""

@@ -171,9 +171,9 @@ class Store:
         for key, rows in self.actions.items():
             for row in rows:
                 read_again = row.partition == partition and row.offset >= next_action
-                if row.action_class is ActionClass.HELD and key[0] in ours and not read_again:
-                    if not self.statuses.get(key):
-                        held.setdefault(key[0], []).append(self._acted(row))
+                waits = row.action_class is ActionClass.HELD and not self.statuses.get(key)
+                if waits and key[0] in ours and not read_again:
+                    held.setdefault(key[0], []).append(self._acted(row))
         return Recovered(
             self._position(PREDICTIONS, partition),
             self._position(ACTIONS, partition),
@@ -271,18 +271,13 @@ class Store:
 
     def _insert_predictions(self, flush: Flush) -> None:
         rows = flush.output.predictions
-        columns = (rows.events, rows.ts_us, rows.partitions, rows.offsets, rows.watermarks_us)
-        for event, ts_us, partition, offset, watermark_us in zip(*columns, strict=True):
+        for event, ts_us, partition, offset, watermark_us in zip(
+            rows.events, rows.ts_us, rows.partitions, rows.offsets, rows.watermarks_us, strict=True
+        ):
             stored = StoredPrediction(
-                ts_us,
-                watermark_us,
-                event.model,
-                event.version,
-                event.prediction,
-                event.score,
-                event.segments,
-                event.variants,
-            )
+                ts_us=ts_us, accepted_us=max(0, watermark_us), model=event.model, version=event.version,
+                prediction=event.prediction, score=event.score, segments=event.segments, variants=event.variants,
+            )  # fmt: skip
             self.predictions[event.prediction_id].append(PredictionRow(stored, partition, offset))
 
     def _insert_actions(self, flush: Flush) -> None:

@@ -46,9 +46,8 @@ def test_a_folder_imports_only_from_those_below_it(folder: str) -> None:
 
 
 def test_the_imports_are_found_at_all() -> None:
-    found = {
-        (folder, to) for folder in MAY_IMPORT for path in (ROOT / folder).rglob("*.py") for to in imported_folders(path)
-    }
+    files = [(folder, path) for folder in MAY_IMPORT for path in (ROOT / folder).rglob("*.py")]
+    found = {(folder, to) for folder, path in files for to in imported_folders(path)}
     assert {("infra", "schemas"), ("stream_processors", "infra"), ("console", "stream_processors")} <= found
 
 

@@ -8,7 +8,7 @@ from loopwatch.schemas.outcomes import Combine, LabelRule, LoopwatchConfig, Mode
 from loopwatch.stream_processors.join.join import PartitionJoin
 from loopwatch.stream_processors.join.output import Output
 from loopwatch.stream_processors.join.rules import Rules
-from loopwatch.stream_processors.join.state import Stored, StoredPrediction
+from loopwatch.stream_processors.join.state import Acted, Stored, StoredPrediction
 
 from ..simulation.events import SECOND, action, prediction, us
 
@@ -74,7 +74,12 @@ class Story:
 
 
 def stored(seconds: float = 0, expired: frozenset[str] = frozenset()) -> Stored:
-    return Stored(StoredPrediction(us(seconds), "m", "", None, None, None, None, expired=expired))
+    return Stored(
+        StoredPrediction(
+            ts_us=us(seconds), accepted_us=0, model="m", version="", prediction=None, score=None,
+            segments=None, variants=None, expired=expired,
+        )
+    )  # fmt: skip
 
 
 def test_an_action_in_its_window_matches() -> None:
@@ -163,9 +168,7 @@ def test_over_the_limit_of_held_actions_the_oldest_become_orphans_early() -> Non
 
 def test_an_orphan_whose_prediction_comes_at_last_stops_being_one() -> None:
     story = Story().comes(action("p", "a", 5)).passes(3700).is_stored()
-    found = Stored(
-        actions=[each for held in [Story().comes(action("p", "a", 5))] for each in held.join.held["p"].acted.values()]
-    )
+    found = Stored(actions=[Acted("a", "click", us(5), None, 0)])
     assert story.join.unknown_to_memory(["p"]) == ["p"]
     story.comes(prediction("p"), stored={"p": found}).passes(3701)
     assert story.classes()[-1] == ("a", "matched", "")
@@ -220,6 +223,14 @@ def test_a_late_action_for_a_closed_prediction_does_not_stay_in_memory() -> None
 def test_a_prediction_that_comes_after_its_windows_times_out_with_the_same_flush() -> None:
     story = Story().passes(100_000).comes(prediction("p")).passes(100_001)
     assert [row[:2] for row in story.says()] == [("click", "expired"), ("revenue", "expired")]
+
+
+def test_a_backfilled_prediction_has_its_retention_from_when_it_came() -> None:
+    story = Story().passes(10**7).comes(prediction("p")).passes(10**7 + 2)
+    story.comes(action("p", "a", 5)).passes(10**7 + 3)
+    assert story.classes() == [("a", "late_revised", "")]
+    story.passes(10**7 + 86_400 + 10).comes(action("p", "b", 6))
+    assert story.classes()[-1] == ("b", "ignored", "after_retention")
 
 
 def test_event_times_count_to_the_microsecond() -> None:
