@@ -1,6 +1,7 @@
 """The one way to talk to ClickHouse: clickhouse-connect, with its errors translated and each insert one Arrow block."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from urllib3.exceptions import HTTPError
 
 from ..schemas.errors import ServiceUnavailable, SettingsError
 from .settings import Settings
@@ -31,6 +33,7 @@ INSERT_SETTINGS: Mapping[str, Any] = {
 }
 # Ids are written into the query text, which travels in the body.
 QUERY_SETTINGS: Mapping[str, Any] = {"max_query_size": 1 << 28, "max_ast_elements": 4_000_000}
+ARROW_SETTINGS: Mapping[str, Any] = {**QUERY_SETTINGS, "output_format_arrow_string_as_string": 1}
 
 
 class ClickHouse:
@@ -59,58 +62,47 @@ class ClickHouse:
 
     def rows(self, sql: str) -> Sequence[Sequence[Any]]:
         """All rows of a query, as tuples."""
-        try:
+        with self._translated():
             return self.client.query(sql, settings=dict(QUERY_SETTINGS)).result_rows
-        except DatabaseError:
-            raise
-        except ClickHouseError as exc:
-            raise self._unavailable(exc) from exc
 
     def arrow(self, sql: str) -> pa.Table:
         """The result of a query as an Arrow table, text as text."""
-        settings = dict(QUERY_SETTINGS) | {"output_format_arrow_string_as_string": 1}
-        try:
-            return self.client.query_arrow(sql, settings=settings)
-        except DatabaseError:
-            raise
-        except ClickHouseError as exc:
-            raise self._unavailable(exc) from exc
+        with self._translated():
+            return self.client.query_arrow(sql, settings=dict(ARROW_SETTINGS))
 
     def arrow_batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """The result of a query batch by batch, never all of it in memory."""
-        settings = dict(QUERY_SETTINGS) | {"output_format_arrow_string_as_string": 1}
-        try:
-            with self.client.query_arrow_stream(sql, settings=settings) as batches:
-                yield from batches
-        except DatabaseError:
-            raise
-        except ClickHouseError as exc:
-            raise self._unavailable(exc) from exc
+        with self._translated(), self.client.query_arrow_stream(sql, settings=dict(ARROW_SETTINGS)) as batches:
+            yield from batches
 
     def command(self, sql: str) -> Any:
         """Run a statement that returns nothing, or one value."""
-        try:
+        with self._translated():
             return self.client.command(sql)
-        except DatabaseError:
-            raise
-        except ClickHouseError as exc:
-            raise self._unavailable(exc) from exc
 
     def insert(self, statement: str, block: bytes, token: str) -> None:
         """Insert one Arrow stream with `statement` (``INSERT … FORMAT ArrowStream``), at most once for a token."""
         settings = dict(INSERT_SETTINGS) | {"insert_deduplication_token": token}
-        try:
+        with self._translated():
             self.client.raw_insert("", insert_block=statement.encode() + b"\n" + block, settings=settings)
-        except DatabaseError:
-            raise
-        except ClickHouseError as exc:
-            raise self._unavailable(exc) from exc
 
     def close(self) -> None:
         """Drop the connection."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """A connection that fails is a service away; what the server itself says passes as it is."""
+        try:
+            yield
+        except OperationalError as exc:
+            raise self._unavailable(exc) from exc
+        except DatabaseError:
+            raise
+        except (ClickHouseError, HTTPError, pa.ArrowException) as exc:
+            raise self._unavailable(exc) from exc
 
     def _unavailable(self, exc: Exception) -> ServiceUnavailable:
         return ServiceUnavailable(_without_password(self.address), f"ClickHouse: {reason_in(str(exc))}")

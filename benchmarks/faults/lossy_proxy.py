@@ -11,7 +11,7 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"
 
 
 class LossyProxy:
-    """Forwards HTTP to `upstream_port` of 127.0.0.1; of the answers to block inserts it loses `share`, by `seed`."""
+    """Forwards HTTP to `upstream_port` of 127.0.0.1; of the answers to inserts it loses `share`, by `seed`."""
 
     def __init__(self, upstream_port: int, share: float, seed: int) -> None:
         self.upstream_port = upstream_port
@@ -78,8 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
             content = answer.read()
-        is_block = "FORMAT+ArrowStream" in self.path or b"FORMAT ArrowStream" in body[:100_000]
-        if is_block and self.owner.loses():
+        is_insert = "INSERT+INTO" in self.path or body.startswith(b"INSERT INTO")
+        if is_insert and self.owner.loses():
             self.close_connection = True
             return
         self.send_response(answer.status)

@@ -1,8 +1,9 @@
-"""Whatever the order, the batches, the workers and the accidents: the same feedback and the same ledger as the oracle."""
+"""Whatever the order, the batches and the accidents: the same feedback and the same ledger as the oracle says."""
 
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
@@ -77,6 +78,7 @@ class Case(NamedTuple):
     workers: int
     step: int
     limits: Limits
+    flush_rows: int
     steps: list[tuple[Any, ...]]
     later_steps: list[tuple[Any, ...]]
 
@@ -121,7 +123,8 @@ def actions(draw: st.DrawFn, made: list[Prediction]) -> list[Action]:
 
 PLACES = st.integers(0, 3)
 COUNTS = st.integers(1, 6)
-READ = st.tuples(st.just("read"), st.sampled_from(TOPICS), PLACES, COUNTS)
+FETCH = st.tuples(st.sampled_from(TOPICS), PLACES, COUNTS)
+READ = st.tuples(st.just("read"), PLACES, FETCH) | st.tuples(st.just("read"), PLACES, FETCH, FETCH, FETCH)
 STEPS = st.one_of(
     READ,
     READ,
@@ -181,6 +184,7 @@ def cases(draw: st.DrawFn, *, spread_s: int, watermarks: bool) -> Case:
         draw(st.integers(1, 3)),
         draw(st.sampled_from((1, 3))),
         limits,
+        draw(st.sampled_from((1000, 3))),
         draw(steps(60, idling=watermarks)),
         draw(steps(30, idling=True)),
     )
@@ -194,7 +198,7 @@ def run(case: Case) -> Cluster:
     for sent in case.records:
         partition = (partition_of(sent.home, case.partitions) + sent.beside) % case.partitions
         log.append(sent.topic, partition, sent.value, None, sent.headers)
-    cluster = Cluster(case.workers, store, log, rules, case.limits, NOW_US)
+    cluster = Cluster(case.workers, store, log, rules, case.limits, NOW_US, case.flush_rows)
     happen(cluster, case.steps)
     cluster.finish()
     for topic in TOPICS:
@@ -303,7 +307,7 @@ def _check_stretches(store: Store) -> None:
                 for block in store.ledger
                 if (block.mark.topic, block.mark.partition) == (topic, partition)
             )
-            assert all(before[1] < after[0] for before, after in zip(marks, marks[1:], strict=False))
+            assert all(before[1] < after[0] for before, after in pairwise(marks))
             records = store.log.read(topic, partition, 0, 1 << 30)
             covered = [r for r in records if any(first <= r.offset <= last for first, last in marks)]
             assert covered == records

@@ -120,19 +120,20 @@ class Store:
     # What lookups.py asks.
 
     def find(
-        self, ids: Sequence[str], partition: int, next_offsets: dict[str, int], *, reading_again: bool = False
+        self, ids: Sequence[str], not_yet: dict[int, dict[str, int]], *, reading_again: bool = False
     ) -> dict[str, Stored]:
-        """What is stored of each id, without rows of this partition from `next_offsets` on."""
+        """What is stored of each id. `not_yet` leaves out rows, by partition: of each topic, from an offset on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
             for row in self.predictions.get(prediction_id, ()):
-                if row.partition != partition or row.offset < next_offsets[PREDICTIONS]:
+                if row.offset < not_yet.get(row.partition, {}).get(PREDICTIONS, row.offset + 1):
                     stored = found.setdefault(prediction_id, Stored(actions=[]))
                     expired = self._timed_out(prediction_id, row.stored.model)
                     stored.prediction = msgspec.structs.replace(row.stored, expired=expired)
         wanted = set(ids)
         for row in self._action_rows():
-            if row.event.prediction_id in wanted and (row.partition != partition or row.offset < next_offsets[ACTIONS]):
+            visible = row.offset < not_yet.get(row.partition, {}).get(ACTIONS, row.offset + 1)
+            if row.event.prediction_id in wanted and visible:
                 found.setdefault(row.event.prediction_id, Stored(actions=[])).actions.append(self._acted(row))
         for prediction_id in ids if reading_again else ():
             if timed_out := self._timed_out(prediction_id):

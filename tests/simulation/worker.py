@@ -1,10 +1,12 @@
 """Workers on the simulated services: `JoinWorker` without asyncio, which can stop between any two of its steps."""
 
 from collections.abc import Callable
+from typing import Any
 
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.output import Flush
 from loopwatch.stream_processors.partition import Limits, PartitionProcessor
+from loopwatch.stream_processors.records import SortedOut
 
 from .log import ACTIONS, PREDICTIONS, TOPICS, Log
 from .store import Fenced, Store
@@ -15,8 +17,11 @@ _ALL = 1 << 30
 class SimulatedWorker:
     """One process. What it knows is gone when it crashes; only `store` and `log` stay."""
 
-    def __init__(self, name: str, store: Store, log: Log, rules: Rules, limits: Limits, now_us: int) -> None:
+    def __init__(
+        self, name: str, store: Store, log: Log, rules: Rules, limits: Limits, now_us: int, flush_rows: int
+    ) -> None:
         self.name = name
+        self._flush_rows = flush_rows
         self._store = store
         self._log = log
         self._rules = rules
@@ -50,7 +55,7 @@ class SimulatedWorker:
         processor = PartitionProcessor(partition, self._log.partitions, self._rules, self._limits, recovered)
         if recovered.unpublished_timeouts:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
-            stored = self._store.find(ids, partition, _next_offsets(processor))
+            stored = self._store.find(ids, {partition: _next_offsets(processor)})
             processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
         self.partitions[partition] = processor
 
@@ -65,20 +70,34 @@ class SimulatedWorker:
             self._flush = Flush(self._flush.number + 1)
         self.partitions = {}
 
-    def read(self, topic: str, partition: int, limit: int) -> int:
-        """Join the next batch of a partition into the open flush; the number of records in it."""
-        processor = self.partitions[partition]
+    def read(self, *fetches: tuple[str, int, int]) -> int:
+        """Join some batches into the open flush, with one lookup for all: topic, partition and most records of each.
+
+        Returns the number of records.
+        """
         self._hand_on_stored()
-        records = self._log.read(topic, partition, self._fetched[topic, partition], limit)
-        if not records:
-            return 0
-        self._fetched[topic, partition] = records[-1].offset + 1
-        not_yet, reading_again = _next_offsets(processor), processor.reads_again(topic)
-        prepared = processor.prepare(topic, records)
-        ids = processor.unknown_to_memory(prepared)
-        stored = self._store.find(ids, partition, not_yet, reading_again=reading_again) if ids else {}
-        processor.apply(topic, prepared, stored, self._flush, self._now_us)
-        return len(records)
+        prepared: list[tuple[PartitionProcessor, str, SortedOut[Any]]] = []
+        not_yet: dict[int, dict[str, int]] = {}
+        ids: dict[str, None] = {}
+        reading_again = False
+        read = 0
+        for topic, partition, limit in fetches:
+            processor = self.partitions[partition]
+            records = self._log.read(topic, partition, self._fetched[topic, partition], limit)
+            if records:
+                read += len(records)
+                self._fetched[topic, partition] = records[-1].offset + 1
+                not_yet.setdefault(partition, _next_offsets(processor))
+                reading_again |= processor.reads_again(topic)
+                batch = processor.prepare(topic, records)
+                ids |= dict.fromkeys(processor.unknown_to_memory(batch))
+                prepared.append((processor, topic, batch))
+        stored = self._store.find(list(ids), not_yet, reading_again=reading_again) if ids else {}
+        for processor, topic, batch in prepared:
+            processor.apply(topic, batch, stored, self._flush, self._now_us)
+        if len(self._flush) >= self._flush_rows:
+            self.seal()
+        return read
 
     def fetch_again(self, topic: str, partition: int, records: int) -> None:
         """Have the consumer go back by some offsets, as after a lost commit."""
@@ -87,7 +106,6 @@ class SimulatedWorker:
     def seal(self) -> bool:
         """Settle the open flush and begin to write it, behind the one before it. False if there was nothing."""
         self.write(_ALL)
-        self._hand_on_stored()
         flush = self._flush
         for processor in self.partitions.values():
             processor.settle(flush, self._now_us)
@@ -123,7 +141,8 @@ class SimulatedWorker:
                 after = ""
                 while ids := self._store.waiting(sweep, partition, self._log.partitions, after, 2):
                     cold = [prediction_id for prediction_id in ids if prediction_id not in processor.join.hot.entries]
-                    for prediction_id, stored in self._store.find(cold, partition, _next_offsets(processor)).items():
+                    not_yet = {partition: _next_offsets(processor)}
+                    for prediction_id, stored in self._store.find(cold, not_yet).items():
                         if stored.prediction is not None:
                             processor.join.load(prediction_id, stored, self._flush.number)
                     after = ids[-1]
@@ -142,7 +161,7 @@ class SimulatedWorker:
     def finish(self) -> None:
         """Read what there is, store it and sweep, until nothing is left to do."""
         while True:
-            worked = sum(self.read(topic, partition, _ALL) for partition in list(self.partitions) for topic in TOPICS)
+            worked = self.read(*((topic, partition, _ALL) for partition in list(self.partitions) for topic in TOPICS))
             worked += self.seal()
             self.write(_ALL)
             self._hand_on_stored()
@@ -162,11 +181,14 @@ def _next_offsets(processor: PartitionProcessor) -> dict[str, int]:
 class Cluster:
     """A few workers that share the partitions. A step for a worker that is not there, or idle, does nothing."""
 
-    def __init__(self, workers: int, store: Store, log: Log, rules: Rules, limits: Limits, now_us: int) -> None:
+    def __init__(
+        self, workers: int, store: Store, log: Log, rules: Rules, limits: Limits, now_us: int, flush_rows: int
+    ) -> None:
         self.log = log
         self.store = store
         self.workers = [
-            SimulatedWorker(f"worker-{index}", store, log, rules, limits, now_us) for index in range(workers)
+            SimulatedWorker(f"worker-{index}", store, log, rules, limits, now_us, flush_rows)
+            for index in range(workers)
         ]
         self._homes: dict[int, int] = {}
         self.rebalance(0)
@@ -187,11 +209,13 @@ class Cluster:
                 self.workers[index].crash()
             self._take_missing()
 
-    def read(self, topic: str, partition: int, limit: int) -> None:
-        """The owner of the partition reads a batch. So does a former owner that doesn't know better."""
-        for worker in self.workers:
-            if partition % self.log.partitions in worker.partitions:
-                worker.read(topic, partition % self.log.partitions, limit)
+    def read(self, index: int, *fetches: tuple[str, int, int]) -> None:
+        """A worker joins a batch of each of these partitions, of any number, as far as it takes them for its own."""
+        worker = self.worker(index)
+        owned = sorted(worker.partitions)
+        if owned:
+            worker.read(*((topic, owned[partition % len(owned)], limit) for topic, partition, limit in fetches))
+        self._take_missing()
 
     def fetch_again(self, topic: str, partition: int, records: int) -> None:
         """The owner's consumer goes back."""

@@ -105,7 +105,7 @@ def test_event_times_are_exact_to_the_microsecond() -> None:
 
 def test_generation_is_json_and_empty_where_there_is_none() -> None:
     table = predictions(Prediction("p", "m", NOON, generation=Generation(provider="x")), prediction("q"))
-    assert table.column("generation").to_pylist() == ['{"provider":"x"}', ""]
+    assert table.column("generation").to_pylist() == [b'{"provider":"x"}', b""]
 
 
 def test_an_action_keeps_its_value_its_attributes_and_its_class() -> None:
