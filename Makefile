@@ -22,7 +22,7 @@ demo: $(VENV)/demo.stamp
 	@$(RUN) examples/demo.py
 
 test: $(VENV)/dev.stamp
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q -n 2
 
 lint: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

@@ -26,20 +26,15 @@ class Lookups:
         self._clickhouse = clickhouse
         self._database = clickhouse.database
 
-    def find(
-        self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]], *, reading_again: bool = False
-    ) -> dict[str, Stored]:
+    def find(self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]]) -> dict[str, Stored]:
         """What is stored of each prediction id; ids of which nothing is stored are left out.
 
-        `not_yet` leaves out rows of predictions and of actions, for each partition that the ids belong to. With
-        `reading_again`, predictions that are left out for being read again bring their provisional rows along.
+        `not_yet` leaves out rows of predictions and of actions, for each partition that the ids belong to.
         """
         found: dict[str, Stored] = {}
         for some in in_portions(ids):
             self._find_predictions(some, " AND ".join([of_predictions.sql for of_predictions, _ in not_yet]), found)
             self._find_actions(some, " AND ".join([of_actions.sql for _, of_actions in not_yet]), found)
-            if reading_again:
-                self._find_timeouts(some, found)
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
@@ -90,16 +85,6 @@ class Lookups:
         for prediction_id, outcome in rows:
             expired.setdefault(prediction_id, set()).add(outcome)
         return expired
-
-    def _find_timeouts(self, ids: Sequence[str], found: dict[str, Stored]) -> None:
-        rows = self._clickhouse.rows(
-            f"SELECT prediction_id, groupUniqArray(outcome) FROM {self._database}.feedback "
-            f"WHERE prediction_id IN ({quoted(ids)}) AND status != 'matched' GROUP BY prediction_id"
-        )
-        for prediction_id, outcomes in rows:
-            stored = found.setdefault(prediction_id, Stored(actions=[]))
-            if stored.prediction is None:
-                stored.expired = frozenset(outcomes)
 
     def _find_actions(self, ids: Sequence[str], not_yet: str, found: dict[str, Stored]) -> None:
         for prediction_id, acted in stored_actions(self._clickhouse, f"prediction_id IN ({quoted(ids)}) AND {not_yet}"):

@@ -152,11 +152,6 @@ class PartitionProcessor:
         """Ids of the batch to look up in ClickHouse before `apply`."""
         return self.join.unknown_to_memory(batch.ids)
 
-    def reads_again(self, topic: str) -> bool:
-        """Whether records come next whose rows a flush that did not end has stored already."""
-        source = self._inputs[topic]
-        return source.next_offset <= source.position.rows_until
-
     def apply(self, topic: str, batch: SortedOut[Any], stored: Mapping[str, Stored], flush: Flush, now_us: int) -> None:
         """Join a prepared batch, with what was found in ClickHouse, into the output of the flush."""
         source = self._inputs[topic]

@@ -170,10 +170,13 @@ class JoinWorker:
             metrics.forget_partitions()
 
     async def drain(self) -> None:
-        """Store everything that was joined, and wait for nothing more: the end is near, or a rebalance goes on."""
+        """Join and store everything that came: the end is near, or a rebalance goes on."""
         try:
             async with self._lock:
-                self._drop_waiting()
+                while self._inbox:
+                    await self._join([ready for event in self._next_round() for ready in await self._ready_with(event)])
+                for alignment in self._alignments.values():
+                    await self._join(alignment.take(everything=True))
                 await self._seal()
                 await self._written()
         except Exception as exc:
@@ -196,10 +199,18 @@ class JoinWorker:
         try:
             while self._inbox:
                 async with self._lock:
-                    events, self._inbox = self._inbox, []
-                    await self._join([ready for event in events for ready in await self._ready_with(event)])
+                    await self._join([ready for event in self._next_round() for ready in await self._ready_with(event)])
         except Exception as exc:
             self._on_fatal(exc)
+
+    def _next_round(self) -> list[Any]:
+        """Batches from the inbox, oldest first, of about one flush."""
+        size = taken = 0
+        while taken < len(self._inbox) and size < self._settings.flush_rows:
+            size += len(self._inbox[taken].value.records)
+            taken += 1
+        events, self._inbox = self._inbox[:taken], self._inbox[taken:]
+        return events
 
     async def _ready_with(self, event: Any) -> list[tuple[Any, RecordBatch]]:
         """What may be joined now that this batch has come: the batch, unless it runs ahead, and what waited for it."""
@@ -229,23 +240,26 @@ class JoinWorker:
         prepared: list[tuple[Any, RecordBatch, PartitionProcessor, SortedOut[Any]]] = []
         not_yet: dict[int, tuple[NotYet, NotYet]] = {}
         ids: dict[str, None] = {}
-        reading_again = False
         for event, batch in ready:
             processor = self._partitions[batch.partition]
             not_yet.setdefault(batch.partition, self._not_yet(processor))
-            reading_again |= processor.reads_again(batch.topic)
+            if batch.after >= processor.next_offset(batch.topic):
+                raise RuntimeError(
+                    f"batches of {batch.topic}[{batch.partition}] before {batch.first_offset} were skipped"
+                )
             sorted_out = processor.prepare(batch.topic, batch.records)
             ids |= dict.fromkeys(processor.unknown_to_memory(sorted_out))
             prepared.append((event, batch, processor, sorted_out))
-        stored = await self._find(list(ids), list(not_yet.values()), reading_again=reading_again) if ids else {}
+        stored = await self._find(list(ids), list(not_yet.values())) if ids else {}
         for event, batch, processor, sorted_out in prepared:
             processor.apply(batch.topic, sorted_out, stored, self._flush, self._now_us())
             self._flush.batches.append((event, batch))
             if self._oldest_batch_s is None:
                 self._oldest_batch_s = time.monotonic()
             metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
-            if len(self._flush) >= self._settings.flush_rows:
-                await self._seal()
+        # Not in between: a checkpoint covers all that was prepared.
+        if len(self._flush) >= self._settings.flush_rows:
+            await self._seal()
 
     def _predictions_left(self, processor: PartitionProcessor) -> bool:
         """Whether Kafka has predictions of the partition that were not read yet."""
@@ -297,12 +311,10 @@ class JoinWorker:
             partition, self._topics[0].partitions, self._rules, self._limits, recovered
         ), recovered
 
-    async def _find(
-        self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]], *, reading_again: bool = False
-    ) -> dict[str, Stored]:
+    async def _find(self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]]) -> dict[str, Stored]:
         metrics.LOOKUPS.inc(len(ids))
         with metrics.LOOKUP_SECONDS.time():
-            return await self._in_thread(lambda: self._lookups.find(ids, not_yet, reading_again=reading_again))
+            return await self._in_thread(self._lookups.find, ids, not_yet)
 
     def _not_yet(self, processor: PartitionProcessor) -> tuple[NotYet, NotYet]:
         predictions, actions = (
@@ -362,6 +374,7 @@ class JoinWorker:
                             processor.join.load(prediction_id, stored, self._flush.number)
                     after = ids[-1]
                     await self._seal()
+                    self._hand_on_stored()
                 for sweep in sweeps:
                     processor.join.sweeps.done(sweep)
 

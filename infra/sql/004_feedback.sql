@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     prediction_ts    DateTime64(6, 'UTC')                 COMMENT 'Event time of the prediction',
     action_ts        Nullable(DateTime64(6, 'UTC'))       COMMENT 'Event time of the deciding action',
     delay_ms         Nullable(Float64)                    COMMENT 'action_ts - prediction_ts in milliseconds',
-    revision         UInt32                               COMMENT 'Grows with every change of the row: counting actions, plus one if the row was provisional first',
+    revision         UInt32                               COMMENT 'Grows with every change of the row: twice the counting actions, plus one if the row was provisional before',
     _topic           LowCardinality(String)               COMMENT 'Kafka topic of the event that caused the revision',
     _partition       UInt32                               COMMENT 'Kafka partition of that event',
     _offset          UInt64                               COMMENT 'Kafka offset of that event; for a timeout the last one read',

@@ -17,6 +17,8 @@ class RecordBatch(msgspec.Struct, eq=False, weakref=True):
     tp: TP
     records: Sequence[Any]
     done: bool = False
+    after: int = -1
+    """Last offset of the batch that was fetched before it, -1 for the first one since the read position moved."""
 
     # What Faust's `_to_message` reads of a record.
     key: None = None

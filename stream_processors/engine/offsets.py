@@ -17,14 +17,18 @@ class CommitWatermark:
 
     def __init__(self) -> None:
         self._fetched: dict[TP, deque[RecordBatch]] = {}
+        self._last: dict[TP, int] = {}
 
     def fetched(self, batch: RecordBatch) -> None:
         """Note a batch in the order of fetching, before anybody can have worked on it."""
         self._fetched.setdefault(batch.tp, deque()).append(batch)
+        batch.after = self._last.get(batch.tp, -1)
+        self._last[batch.tp] = batch.offset
 
     def forget(self, tp: TP) -> None:
         """The partition was revoked or its read position moved: what was fetched before says nothing any more."""
         self._fetched.pop(tp, None)
+        self._last.pop(tp, None)
 
     def position(self, tp: TP) -> int | None:
         """The offset to commit (that of the next record to read), or None if nothing new is done."""

@@ -104,10 +104,6 @@ class PartitionJoin:
             if at_us + rules.longest_us < watermark_us:
                 self.hot.late[prediction_id] = watermark_us
             for rule in rules.outcomes:
-                if found is not None and rule.name in found.expired:
-                    entry.closed |= rule.bit
-                    entry.expired |= rule.bit
-                    continue
                 due = timers.get(rule) or self._timers_of(rule)
                 due.add(at_us + rule.window_us, prediction_id)
             if found is not None or prediction_id in held:
@@ -333,7 +329,7 @@ class PartitionJoin:
             OutcomeRow(
                 prediction_id, entry, rule.name, FeedbackStatus.REVISED if was_expired else FeedbackStatus.MATCHED,
                 combined.label, combined.label_value, combined.action_id, combined.ts_us, len(counting),
-                len(counting) + was_expired, self.partition, True, max(acted.offset for acted in counting),
+                2 * len(counting) + was_expired, self.partition, True, max(acted.offset for acted in counting),
             )
         )  # fmt: skip
 

@@ -69,8 +69,6 @@ class Stored(Struct):
 
     prediction: StoredPrediction | None = None
     actions: list[Acted] = []
-    expired: frozenset[str] = frozenset()
-    """Outcomes with a provisional row of a prediction that is read again, after a flush that did not end."""
 
 
 class HeldActions(Struct, gc=False):

@@ -12,7 +12,7 @@ class Timers(Generic[T]):
 
     >>> timers = Timers()
     >>> timers.add(5_000_000, "early"); timers.add(9_000_000, "late")
-    >>> timers.due(8_000_000), timers.due(9_000_001), timers.due(99_000_000)
+    >>> timers.due(8_000_000), timers.due(10_000_000), timers.due(99_000_000)
     (['early'], ['late'], [])
     """
 

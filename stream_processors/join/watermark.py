@@ -56,7 +56,7 @@ class Watermark:
             candidate = min(busy)
         else:
             candidate = max(instants)
-            if all(clock.live or clock.max_ts_us == NEVER for clock in clocks) and candidate > NEVER:
+            if any(clock.live for clock in clocks) and all(clock.live or clock.max_ts_us == NEVER for clock in clocks):
                 candidate = max(candidate, now_us - self.disorder_us)
         if candidate > self.us:
             self.us = candidate

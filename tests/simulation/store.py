@@ -119,9 +119,7 @@ class Store:
 
     # What lookups.py asks.
 
-    def find(
-        self, ids: Sequence[str], not_yet: dict[int, dict[str, int]], *, reading_again: bool = False
-    ) -> dict[str, Stored]:
+    def find(self, ids: Sequence[str], not_yet: dict[int, dict[str, int]]) -> dict[str, Stored]:
         """What is stored of each id. `not_yet` leaves out rows, by partition: of each topic, from an offset on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
@@ -135,11 +133,6 @@ class Store:
             visible = row.offset < not_yet.get(row.partition, {}).get(ACTIONS, row.offset + 1)
             if row.event.prediction_id in wanted and visible:
                 found.setdefault(row.event.prediction_id, Stored(actions=[])).actions.append(self._acted(row))
-        for prediction_id in ids if reading_again else ():
-            if timed_out := self._timed_out(prediction_id):
-                stored = found.setdefault(prediction_id, Stored(actions=[]))
-                if stored.prediction is None:
-                    stored.expired = timed_out
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:

@@ -79,7 +79,6 @@ class SimulatedWorker:
         prepared: list[tuple[PartitionProcessor, str, SortedOut[Any]]] = []
         not_yet: dict[int, dict[str, int]] = {}
         ids: dict[str, None] = {}
-        reading_again = False
         read = 0
         for topic, partition, limit in fetches:
             processor = self.partitions[partition]
@@ -88,11 +87,10 @@ class SimulatedWorker:
                 read += len(records)
                 self._fetched[topic, partition] = records[-1].offset + 1
                 not_yet.setdefault(partition, _next_offsets(processor))
-                reading_again |= processor.reads_again(topic)
                 batch = processor.prepare(topic, records)
                 ids |= dict.fromkeys(processor.unknown_to_memory(batch))
                 prepared.append((processor, topic, batch))
-        stored = self._store.find(list(ids), not_yet, reading_again=reading_again) if ids else {}
+        stored = self._store.find(list(ids), not_yet) if ids else {}
         for processor, topic, batch in prepared:
             processor.apply(topic, batch, stored, self._flush, self._now_us)
         if len(self._flush) >= self._flush_rows:
