@@ -84,7 +84,7 @@ class Recovery:
 
     def _unfinished_actions(self, partition: int, next_offset: int) -> dict[int, StoredAction]:
         rows = self._clickhouse.rows(
-            f"SELECT _offset, class, reason FROM {self._database}.actions "
+            f"SELECT _offset, class, reason FROM {self._database}.actions_current "
             f"WHERE {_life(self.actions)} AND _partition = {partition} AND _offset >= {next_offset}"
         )
         return {int(offset): StoredAction(action_class, reason) for offset, action_class, reason in rows}

@@ -68,10 +68,16 @@ def test_records_and_topic_ids_are_found_again_in_the_data_directory(tmp_path: P
         assert [message.value() for message in consume(kafka.bootstrap, topic, 1)] == [b"kept"]
 
 
+def leader_of(bootstrap: str, topic: str) -> int | None:
+    partitions = admin(bootstrap).list_topics(topic, timeout=10).topics[topic].partitions
+    return partitions[0].leader if partitions and partitions[0].leader > 0 else None
+
+
 def test_with_one_of_three_brokers_dead_writes_to_all_in_sync_replicas_go_on() -> None:
     with RealKafka(brokers=3) as kafka:
         topic = create_topic(kafka.bootstrap, replicas=3)
-        leader = admin(kafka.bootstrap).list_topics(topic, timeout=10).topics[topic].partitions[0].leader
+        # The broker that is asked may learn of the topic a moment after the one that made it.
+        leader = wait_until(lambda: leader_of(kafka.bootstrap, topic), 30, "a leader of the new topic")
         produce(kafka.bootstrap, topic, [(b"1", b"three brokers", [])])
 
         kafka.kill(leader)

@@ -25,8 +25,8 @@ from loopwatch.stream_processors.join.rules import Rules, micros
 from loopwatch.stream_processors.partition import Limits
 
 from ..simulation.log import ACTIONS, PREDICTIONS, TOPICS, Log
-from ..simulation.oracle import Expected, reference_join
-from ..simulation.store import Store
+from ..simulation.oracle import Expected, Row, reference_join
+from ..simulation.store import FeedbackRow, Store, latest
 from ..simulation.worker import Cluster
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -235,29 +235,9 @@ def folded(status: str) -> str:
     return {"revised": "matched", "late_revised": "matched"}.get(status, status)
 
 
-def current_feedback(store: Store, fold: Callable[[str], str]) -> dict[Any, Any]:
-    """What `feedback_current` says: of each key the highest revision, of equal ones the later."""
-    current = {key: max(reversed(rows), key=lambda row: row[0].revision)[0] for key, rows in store.feedback.items()}
-    return {key: (fold(row.status), *row[2:]) for key, row in current.items()}
-
-
-def published_feedback(store: Store, fold: Callable[[str], str]) -> dict[Any, Any]:
-    """What somebody who reads the feedback topic knows in the end."""
-    current = {key: max(reversed(rows), key=lambda row: row.revision) for key, rows in store.published.items()}
-    return {key: (fold(row.status), *row[2:]) for key, row in current.items()}
-
-
-def current_actions(store: Store, fold: Callable[[str], str]) -> dict[Any, Any]:
-    """What `actions_current` says of each action."""
-    classes = {}
-    for key, (row,) in store.actions.items():
-        statuses = store.statuses.get(key)
-        if statuses:
-            held = max(reversed(statuses), key=lambda status: status.rank)
-            classes[key] = (fold(held.action_class), held.reason, held.model)
-        else:
-            classes[key] = (fold(row.action_class), row.reason or "", row.model)
-    return classes
+def folded_row(row: FeedbackRow, fold: Callable[[str], str]) -> Row:
+    """A row of feedback as the oracle says it."""
+    return (fold(row.status), row.label, row.label_value, row.action_id, row.n_actions)
 
 
 def check_tables(store: Store, expected: Expected, fold: Callable[[str], str]) -> None:
@@ -265,9 +245,12 @@ def check_tables(store: Store, expected: Expected, fold: Callable[[str], str]) -
     assert {key: len(rows) for key, rows in store.predictions.items() if len(rows) != 1} == {}
     assert {key: len(rows) for key, rows in store.actions.items() if len(rows) != 1} == {}
     assert len(set(store.dead_letters)) == len(store.dead_letters)
-    assert current_feedback(store, fold) == expected.feedback
-    assert published_feedback(store, fold) == expected.feedback
-    assert current_actions(store, fold) == expected.actions
+    known = {key: folded_row(row, fold) for key, row in store.feedback_now().items()}
+    assert known == expected.feedback
+    published = {key: folded_row(latest(rows), fold) for key, rows in store.published.items()}
+    assert published == expected.feedback
+    classes = {key: store.class_now(row) for key, (row,) in store.actions.items()}
+    assert {key: (fold(now[0]), *now[1:]) for key, now in classes.items()} == expected.actions
 
 
 def check_ledger(case: Case, store: Store, expected: Expected) -> None:

@@ -117,6 +117,18 @@ class Store:
         for key, rows in self.statuses.items():
             self.statuses[key] = [max(reversed(rows), key=lambda row: row.rank)]
 
+    def feedback_now(self) -> dict[FeedbackKey, FeedbackRow]:
+        """View `feedback_current`: of each key the highest revision, of equal ones the later."""
+        return {key: latest([row for row, _ in rows]) for key, rows in self.feedback.items()}
+
+    def class_now(self, row: ActionRow) -> tuple[str, str, str]:
+        """Class, reason and model of an action in view `actions_current`."""
+        statuses = self.statuses.get((row.event.prediction_id, row.event.action_id))
+        if not statuses:
+            return row.action_class, row.reason or "", row.model
+        status = max(reversed(statuses), key=lambda status: status.rank)
+        return status.action_class, status.reason, status.model
+
     # What lookups.py asks.
 
     def find(self, ids: Sequence[str], not_yet: dict[int, dict[str, int]]) -> dict[str, Stored]:
@@ -173,7 +185,7 @@ class Store:
             self._position(ACTIONS, partition),
             self._watermark_us(partition),
             {
-                row.offset: StoredAction(row.action_class, row.reason or "")
+                row.offset: StoredAction(*self.class_now(row)[:2])
                 for row in self._action_rows()
                 if row.partition == partition and row.offset >= next_action
             },
@@ -242,12 +254,12 @@ class Store:
             }
         )
 
-    def _timed_out(self, prediction_id: str, of_model: str | None = None) -> frozenset[str]:
+    def _timed_out(self, prediction_id: str, model: str) -> frozenset[str]:
         """Outcomes of a prediction that ever had a provisional row."""
         return frozenset(
             outcome
-            for (model, outcome, of), rows in self.feedback.items()
-            if of == prediction_id and of_model in (None, model) and any(row.status != "matched" for row, _ in rows)
+            for (of_model, outcome, of), rows in self.feedback.items()
+            if (of_model, of) == (model, prediction_id) and any(row.status != "matched" for row, _ in rows)
         )
 
     def _action_rows(self) -> Iterator[ActionRow]:
@@ -303,6 +315,11 @@ class Store:
                 if _is_of(count, mark)
             }
             self.ledger.append(Block(mark, counts, self.clock_us))
+
+
+def latest(rows: Sequence[FeedbackRow]) -> FeedbackRow:
+    """The row that holds: the highest revision, of equal ones the later."""
+    return max(reversed(rows), key=lambda row: row.revision)
 
 
 def _is_of(count: Count, mark: Checkpoint) -> bool:

@@ -13,7 +13,7 @@ from loopwatch.stream_processors.partition import Limits
 
 from ..simulation.events import NOON, action, prediction, us
 from ..simulation.log import ACTIONS, PREDICTIONS, TOPICS, Log
-from ..simulation.store import FeedbackRow, Store
+from ..simulation.store import FeedbackRow, Store, latest
 from ..simulation.worker import Cluster
 
 ROWS_STORED = 5
@@ -51,9 +51,8 @@ class Scene:
 
     def feedback(self, prediction_id: str) -> FeedbackRow:
         ((key, rows),) = [item for item in self.store.feedback.items() if item[0][2] == prediction_id]
-        current = max(reversed(rows), key=lambda row: row[0].revision)[0]
-        published = max(reversed(self.store.published[key]), key=lambda row: row.revision)
-        assert published == current
+        current = latest([row for row, _ in rows])
+        assert latest(self.store.published[key]) == current
         return current
 
     def check_nothing_is_doubled(self) -> None:
