@@ -281,6 +281,8 @@ class JoinWorker:
     async def _take_partitions(self, assigned: set[int]) -> None:
         for partition in sorted(assigned - self._partitions.keys()):
             self._partitions[partition] = await self._take(partition)
+        # What was not given back to us is somebody else's now.
+        self._parked.clear()
 
     async def _take(self, partition: int) -> PartitionProcessor:
         """Claim a partition and rebuild its state, or go on with it where nobody else had it in between."""
