@@ -1,5 +1,6 @@
 """Whatever the order, the batches and the accidents: the same feedback and the same ledger as the oracle says."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,13 @@ from ..simulation.oracle import Expected, Row, reference_join
 from ..simulation.store import FeedbackRow, Store, latest
 from ..simulation.worker import Cluster
 
+# The same cases each time in CI; elsewhere new ones, and as many as asked for.
+PROFILE = settings(
+    deadline=None,
+    max_examples=int(os.environ.get("LOOPWATCH_PROPERTY_EXAMPLES", "400")),
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 NOW_US = int((NOON + timedelta(days=1000)).timestamp()) * 1_000_000
 CLOSED = NOON + timedelta(days=30)
@@ -316,7 +324,7 @@ def check_revisions(store: Store) -> None:
             assert said.setdefault(row.revision, row) == row
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@PROFILE
 @given(cases(spread_s=60, watermarks=False))
 def test_the_join_equals_the_oracle_when_windows_close_only_at_the_end(case: Case) -> None:
     cluster = run(case)
@@ -327,11 +335,12 @@ def test_the_join_equals_the_oracle_when_windows_close_only_at_the_end(case: Cas
     check_memory(cluster)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@PROFILE
 @given(cases(spread_s=7200, watermarks=True))
 def test_the_join_equals_the_oracle_when_watermarks_close_windows_too_early(case: Case) -> None:
     cluster = run(case)
     expected = reference_join(CONFIG, case.predictions, case.actions)
     check_tables(cluster.store, expected, folded)
     check_ledger(case, cluster.store, expected)
+    check_revisions(cluster.store)
     check_memory(cluster)

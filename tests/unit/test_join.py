@@ -175,6 +175,14 @@ def test_an_orphan_whose_prediction_comes_at_last_stops_being_one() -> None:
     assert ("click", "matched") in [row[:2] for row in story.says()]
 
 
+def test_a_prediction_of_which_more_is_in_clickhouse_than_is_held_needs_a_lookup() -> None:
+    orphan = {"p": Stored(actions=[Acted("a", "click", us(5), None, 0)])}
+    story = Story().comes(action("p", "b", 6), stored=orphan).comes(action("new", "c"))
+    assert story.join.unknown_to_memory(["p", "new"]) == ["p"]
+    story.comes(prediction("p"), stored=orphan)
+    assert {row[0] for row in story.classes() if row[1] == "matched"} == {"a", "b"}
+
+
 def test_an_action_for_a_prediction_in_clickhouse_brings_it_back() -> None:
     story = Story().comes(action("p", "a", 5), stored={"p": stored(expired=frozenset({"click"}))}).passes(6)
     assert story.says()[0][:3] == ("click", "revised", "positive")
