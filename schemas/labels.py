@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .outcomes import Combine, LabelRule, OnTimeout
 
@@ -16,12 +16,17 @@ class Label(NamedTuple):
     value: float | None
 
 
-class CountingAction(NamedTuple):
-    """What combining needs to know of an action that counts."""
+class CountingAction(Protocol):
+    """What combining needs to know of an action that counts. `ts_us` is µs since 1970."""
 
-    ts_us: int
-    action_id: str
-    value: ActionValue
+    @property
+    def ts_us(self) -> int: ...
+
+    @property
+    def action_id(self) -> str: ...
+
+    @property
+    def value(self) -> ActionValue: ...
 
 
 class Combined(NamedTuple):
@@ -36,6 +41,8 @@ class Combined(NamedTuple):
 POSITIVE = Label("positive", 1.0)
 NEGATIVE = Label("negative", 0.0)
 UNLABELLED = Label(None, None)
+_TRUE = Label("true", 1.0)
+_FALSE = Label("false", 0.0)
 
 
 def number_text(number: float) -> str:
@@ -64,9 +71,9 @@ def label_of(rule: LabelRule, value: ActionValue) -> Label:
     if rule is LabelRule.POSITIVE:
         return POSITIVE
     if value is None or value is True:
-        return Label("true", 1.0)
+        return _TRUE
     if value is False:
-        return Label("false", 0.0)
+        return _FALSE
     if isinstance(value, str):
         return Label(value, None)
     return Label(number_text(value), float(value))
@@ -92,12 +99,18 @@ def combine(combine_by: Combine, rule: LabelRule, actions: Sequence[CountingActi
     Raises:
         ValueError: `actions` is empty.
 
-    >>> bought = [CountingAction(1, "a", 10), CountingAction(3, "b", 2.5), CountingAction(2, "c", "gift")]
+    >>> class Bought(NamedTuple):
+    ...     ts_us: int
+    ...     action_id: str
+    ...     value: ActionValue
+    >>> bought = [Bought(1, "a", 10), Bought(3, "b", 2.5), Bought(2, "c", "gift")]
     >>> combine(Combine.SUM, LabelRule.VALUE, bought)
     Combined(label='12.5', label_value=12.5, action_id='b', ts_us=3)
     """
     if not actions:
         raise ValueError("no action to combine")
+    if len(actions) == 1 and combine_by is not Combine.SUM:
+        return _decided_by(rule, actions[0])
     if combine_by is Combine.FIRST:
         return _decided_by(rule, min(actions, key=_when))
     if combine_by is Combine.LAST:

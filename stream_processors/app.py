@@ -1,6 +1,7 @@
 """The composition root of a worker: wires Faust, the join, ClickHouse and Kafka together, and runs them to an end."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -47,6 +48,8 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
+# From malloc.h: M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD.
+_MALLOC_OPTIONS = {-8: 1, -3: 1 << 30, -1: 256 << 20, -2: 16 << 20}
 
 OnBatch = Callable[[Any], Awaitable[None]]
 OnRevoked = Callable[[set[TP]], Awaitable[None]]
@@ -58,6 +61,7 @@ def run_worker(settings: Settings) -> int:
     Raises:
         LoopwatchError: it could not start: a setting, the configuration, or a service at its address.
     """
+    tune_memory()
     config = load_config(Path(settings.config) if settings.config else None)
     clickhouse = ClickHouse(settings)
     apply_tables(clickhouse, settings)
@@ -66,7 +70,6 @@ def run_worker(settings: Settings) -> int:
     worker, stop_inserts = build_worker(settings, config, clickhouse, topics, _die)
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
-    spare_the_collector()
     log.info("worker starting", owner=_owner(settings), metrics_port=server.port, partitions=topics[0].partitions)
     try:
         asyncio.run(_run(settings, worker, topics))
@@ -153,10 +156,18 @@ def faust_app(
     return app
 
 
-def spare_the_collector() -> None:
-    """Have Python's cycle collector look less often: what a worker makes dies by reference count."""
+def tune_memory() -> None:
+    """Fit Python's collector and glibc's allocator to a worker; to be called before it starts threads.
+
+    The collector looks less often: what a worker makes dies by reference count. Freed buffers of fetches and flushes
+    stay with the process for the next ones; given back each time, a sixth of the CPU went into clearing new pages.
+    """
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # musl has none
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, TopicInfo]) -> None:

@@ -42,7 +42,7 @@ class Recovery:
             self._known_ids(partition),
             self._held(partition, actions.next_offset or 0),
             self._pending_minutes(partition),
-            self._unpublished_timeouts(partition),
+            self._unpublished_timeouts(partition, predictions.next_offset or 0),
             find_unfinished(self._clickhouse, self.predictions, self.actions, partition),
         )
 
@@ -110,16 +110,20 @@ class Recovery:
             held.setdefault(prediction_id, []).append(acted)
         return held
 
-    def _unpublished_timeouts(self, partition: int) -> list[tuple[str, str]]:
+    def _unpublished_timeouts(self, partition: int, next_offset: int) -> list[tuple[str, str]]:
         """Prediction and outcome of provisional rows that a flush stored, and perhaps did not publish any more.
 
-        What an event caused is caused again when the event is read again. A timeout comes from no event.
+        What an event caused is caused again when the event is read again. A timeout comes from no event, and a row of
+        it keeps sweeps from finding its prediction: also where that one is to be read again itself.
         """
         here = f"_partition = {partition}"
         last_flush = f"if(countIf({here}) > 0, maxIf(_ingested_at, {here}), max(_ingested_at))"
         rows = self._clickhouse.rows(
             f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback WHERE status = 'expired' "
-            f"AND _ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) - INTERVAL {CLOCKS_APART_S} SECOND "
+            f"AND (_ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) "
+            f"- INTERVAL {CLOCKS_APART_S} SECOND OR prediction_id IN "
+            f"(SELECT prediction_id FROM {self._database}.predictions WHERE {_life(self.predictions)} "
+            f"AND _partition = {partition} AND _offset >= {next_offset})) "
             f"AND {in_partition('prediction_id', partition, self.partitions)}"
         )
         return [(prediction_id, outcome) for prediction_id, outcome in rows]

@@ -1,11 +1,13 @@
 """What a worker does between Faust and the services: feeds partitions, flushes, looks up, and stops when it must.
 
-Two things go on at once: batches are joined into the open flush, and the flush before it is being written by a thread.
-A batch is acknowledged when the flush that carries it is stored. State changes only under one lock.
+Two things go on at once: batches are joined into the open flush, and the flushes before it are being written, one after
+the other, by a thread. A batch is acknowledged when the flush that carries it is stored. State changes only under one
+lock.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -37,7 +39,9 @@ log = logger(__name__)
 T = TypeVar("T")
 _SWEEP_IDS = 20_000
 _INBOX_BATCHES = 16
+_FLUSHES_AT_MOST = 2
 _RETRY_PAUSE_S = 1.0
+_TAKE_AHEAD_S = 10.0
 
 
 class JoinWorker:
@@ -82,11 +86,13 @@ class JoinWorker:
         self._partitions: dict[int, PartitionProcessor] = {}
         self._parked: dict[int, PartitionProcessor] = {}
         self._alignments: dict[int, Alignment] = {}
+        self._taking: asyncio.Task[None] | None = None
+        self._releases = 0
         self._inbox: list[Any] = []
         self._joining: asyncio.Task[None] | None = None
         self._consumer: BatchConsumer | None = None
         self._flush = Flush(1)
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: deque[asyncio.Task[None]] = deque()
         self._stored_flush = 0
         self._stored: dict[TP, int] = {}
         self._caught_up_since: dict[TP, float] = {}
@@ -109,6 +115,9 @@ class JoinWorker:
             self._on_fatal(
                 ServiceUnavailable(self._settings.kafka_bootstrap, "topics were made anew, or got partitions")
             )
+        self._taking = asyncio.create_task(self._take_ahead({tp.partition for tp in assigned}, self._releases))
+        # Faust has little patience here; what takes longer goes on while the first batches come.
+        await asyncio.wait([self._taking], timeout=_TAKE_AHEAD_S)
         positions: dict[TP, int] = {}
         for topic in self._topics:
             partitions = sorted(tp.partition for tp in assigned if tp.topic == topic.name)
@@ -134,6 +143,8 @@ class JoinWorker:
             async with self._lock:
                 self._consumer = consumer
                 await self._take_partitions({tp.partition for tp in consumer.assignment()})
+                # What was not given back to us is somebody else's now.
+                self._parked.clear()
                 self._hand_on_stored()
                 for partition, alignment in self._alignments.items():
                     if alignment:
@@ -143,7 +154,7 @@ class JoinWorker:
                 lingered = self._oldest_batch_s is not None and (
                     time.monotonic() - self._oldest_batch_s >= self._settings.flush_linger_s
                 )
-                if self._writing is None and (lingered or self._oldest_batch_s is None):
+                if not self._writing and (lingered or self._oldest_batch_s is None):
                     await self._seal()
                 self._watch(consumer)
         except Exception as exc:
@@ -153,6 +164,7 @@ class JoinWorker:
         """Give partitions back: everything of theirs is stored, or is dropped and will be read again."""
         if not list(revoked):
             return
+        self._releases += 1
         async with self._lock:
             await self._written()
             self._hand_on_stored()
@@ -194,6 +206,7 @@ class JoinWorker:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._flush_thread.shutdown(wait=False, cancel_futures=True)
+        self._writer.close()
 
     async def _join_inbox(self) -> None:
         try:
@@ -273,16 +286,22 @@ class JoinWorker:
             self._consumer.on_buffer_full(tp)
 
     async def _processor(self, partition: int) -> PartitionProcessor:
-        processor = self._partitions.get(partition)
-        if processor is None:
-            processor = self._partitions[partition] = await self._take(partition)
-        return processor
+        if partition not in self._partitions:
+            await self._take_partitions({partition})
+        return self._partitions[partition]
+
+    async def _take_ahead(self, partitions: set[int], releases: int) -> None:
+        """Take partitions before their first batch is there, unless they were given back by then."""
+        try:
+            async with self._lock:
+                if releases == self._releases:
+                    await self._take_partitions(partitions)
+        except Exception as exc:
+            self._on_fatal(exc)
 
     async def _take_partitions(self, assigned: set[int]) -> None:
-        for partition in sorted(assigned - self._partitions.keys()):
-            self._partitions[partition] = await self._take(partition)
-        # What was not given back to us is somebody else's now.
-        self._parked.clear()
+        new = sorted(assigned - self._partitions.keys())
+        self._partitions |= zip(new, await asyncio.gather(*map(self._take, new)), strict=True)
 
     async def _take(self, partition: int) -> PartitionProcessor:
         """Claim a partition and rebuild its state, or go on with it where nobody else had it in between."""
@@ -325,8 +344,8 @@ class JoinWorker:
         return predictions, actions
 
     async def _seal(self) -> None:
-        """Settle the open flush and hand it to the writing thread, after the one before it."""
-        await self._written()
+        """Settle the open flush and hand it to the writing thread, behind those before it."""
+        await self._written(_FLUSHES_AT_MOST - 1)
         flush, now_us = self._flush, self._now_us()
         for processor in self._partitions.values():
             processor.settle(flush, now_us)
@@ -334,7 +353,7 @@ class JoinWorker:
             return
         self._flush = Flush(flush.number + 1)
         self._oldest_batch_s = None
-        self._writing = asyncio.create_task(self._write(flush))
+        self._writing.append(asyncio.create_task(self._write(flush)))
 
     async def _write(self, flush: Flush) -> None:
         try:
@@ -343,6 +362,8 @@ class JoinWorker:
         except Exception as exc:
             self._on_fatal(exc)
             return
+        finally:
+            self._writing.popleft()
         self._stored_flush = flush.number
         for event, batch in flush.batches:
             batch.done = True
@@ -351,11 +372,11 @@ class JoinWorker:
             self._stored[TP(mark.topic, mark.partition)] = mark.last_offset + 1
         for count, n in flush.output.counts.items():
             metrics.EVENTS.labels(self._topics[count.of_actions].name, count.event_class).inc(n)
-        self._writing = None
 
-    async def _written(self) -> None:
-        if self._writing is not None:
-            await self._writing
+    async def _written(self, left: int = 0) -> None:
+        """Wait until at most so many flushes are left to write."""
+        while len(self._writing) > left:
+            await self._writing[0]
 
     def _hand_on_stored(self) -> None:
         for processor in self._partitions.values():

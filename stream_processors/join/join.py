@@ -8,10 +8,11 @@ says so (`stored`), and only then may entries leave memory. What is in memory or
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 
 from ...schemas.events import Action, Prediction
 from ...schemas.feedback import FeedbackStatus
-from ...schemas.labels import CountingAction, combine, timeout_label
+from ...schemas.labels import combine, timeout_label
 from ...schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .commons import Commons
 from .hot_state import HotState
@@ -24,6 +25,7 @@ from .timers import Timers
 from .watermark import NEVER, Watermark
 
 _SOMETHING_STORED = Stored()
+_offset_of = attrgetter("offset")
 
 
 class PartitionJoin:
@@ -53,7 +55,7 @@ class PartitionJoin:
         self._held_timers: Timers[str] = Timers()
         self._orphans: list[str] = []
         self._changed: dict[str, int] = {}
-        self._repeat: list[tuple[str, OutcomeRule]] = []
+        self._repeat: dict[str, set[str]] = {}
 
     def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
         """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
@@ -212,26 +214,27 @@ class PartitionJoin:
             if held is not None and acted.action_id in held.acted:
                 out.settled.append(self._settled(prediction_id, entry, acted, bits))
 
-    def repeat_timeouts(self, timeouts: Sequence[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
-        """Emit provisional rows again, of (prediction id, outcome), unless an action counts by now."""
+    def repeat_timeouts(self, timeouts: Iterable[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
+        """Emit provisional rows again, of (prediction id, outcome), unless an action counts by now.
+
+        One whose prediction is to be read again waits for it.
+        """
         for prediction_id, outcome in timeouts:
             found = stored.get(prediction_id)
-            entry = self.hot.entries.get(prediction_id)
-            if entry is None and found is not None and found.prediction is not None:
-                entry = self.load(prediction_id, found, flush)
-            if entry is not None:
-                self._repeat += [(prediction_id, rule) for rule in entry.rules.outcomes if rule.name == outcome]
+            if prediction_id not in self.hot.entries and found is not None and found.prediction is not None:
+                self.load(prediction_id, found, flush)
+            self._repeat.setdefault(prediction_id, set()).add(outcome)
 
     def settle(self, now_us: int, out: Output, flush: int) -> int:
         """Emit outcomes that changed, advance the watermark and handle what is due. Returns the watermark (µs)."""
         self._emit_changed(out)
         watermark_us = self.watermark.advance(now_us)
         self._expire(watermark_us, out, flush)
-        repeat, self._repeat = self._repeat, []
-        for prediction_id, rule in repeat:
-            entry = self.hot.entries.get(prediction_id)
-            if entry is not None and entry.expired & rule.bit and not self._counting(entry, rule):
-                self._time_out(prediction_id, entry, rule, out, flush)
+        for prediction_id in self._repeat.keys() & self.hot.entries.keys():
+            entry, outcomes = self.hot.entries[prediction_id], self._repeat.pop(prediction_id)
+            for rule in entry.rules.outcomes:
+                if rule.name in outcomes and not self._counting(entry, rule):
+                    self._time_out(prediction_id, entry, rule, out, flush)
         self._orphan(watermark_us, out, flush)
         return watermark_us
 
@@ -318,18 +321,13 @@ class PartitionJoin:
 
     def _emit(self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output) -> None:
         counting = self._counting(entry, rule)
-        outcome = rule.outcome
-        combined = combine(
-            outcome.combine,
-            outcome.label,
-            [CountingAction(acted.ts_us, acted.action_id, acted.value) for acted in counting],
-        )
+        combined = combine(rule.outcome.combine, rule.outcome.label, counting)
         was_expired = bool(entry.expired & rule.bit)
         out.outcomes.append(
             OutcomeRow(
                 prediction_id, entry, rule.name, FeedbackStatus.REVISED if was_expired else FeedbackStatus.MATCHED,
                 combined.label, combined.label_value, combined.action_id, combined.ts_us, len(counting),
-                2 * len(counting) + was_expired, self.partition, True, max(acted.offset for acted in counting),
+                2 * len(counting) + was_expired, self.partition, True, max(map(_offset_of, counting)),
             )
         )  # fmt: skip
 
@@ -342,7 +340,7 @@ class PartitionJoin:
                 if entry is None or entry.closed & rule.bit or rule not in entry.rules.outcomes:
                     continue
                 entry.closed |= rule.bit
-                if not self._counting(entry, rule):
+                if not (entry.expired & rule.bit or self._counting(entry, rule)):
                     self._time_out(prediction_id, entry, rule, out, flush)
                 if entry.closed == entry.rules.all_bits:
                     self.hot.close(prediction_id)
@@ -394,8 +392,8 @@ class PartitionJoin:
     def _counting(self, entry: Entry, rule: OutcomeRule) -> list[Acted]:
         if entry.acted is None:
             return []
-        counts, ts_us = entry.rules.counts, entry.ts_us
-        return [acted for acted in entry.acted.values() if counts(rule, ts_us, acted)]
+        counting, ts_us, bit = entry.rules.counting, entry.ts_us, rule.bit
+        return [acted for acted in entry.acted.values() if counting(ts_us, acted) & bit]
 
     def _timers_of(self, rule: OutcomeRule) -> Timers[str]:
         timers = self._timers.get(rule)

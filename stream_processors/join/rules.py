@@ -10,11 +10,12 @@ from .state import Acted
 class OutcomeRule:
     """One outcome of a model. Durations are µs."""
 
-    __slots__ = ("bit", "name", "outcome", "window_us")
+    __slots__ = ("actions", "bit", "name", "outcome", "window_us")
 
     def __init__(self, outcome: Outcome, index: int) -> None:
         self.outcome = outcome
         self.name = outcome.name
+        self.actions = frozenset(outcome.actions)
         self.bit = 1 << index
         self.window_us = micros(outcome.window)
 
@@ -32,19 +33,14 @@ class ModelRules:
         self.retention_us = micros(config.retention)
         self.disorder_us = disorder_us
 
-    def counts(self, rule: OutcomeRule, prediction_us: int, acted: Acted) -> bool:
-        """Whether an action counts for an outcome: named in it, and inside its attribution window."""
-        return (
-            -self.disorder_us <= acted.ts_us - prediction_us <= rule.window_us
-            and not acted.retired
-            and rule.outcome.names(acted.name)
-        )
-
     def counting(self, prediction_us: int, acted: Acted) -> int:
-        """Bits of the outcomes that an action counts for."""
+        """Bits of the outcomes that an action counts for: it is named in them, and inside their attribution window."""
+        after_us = acted.ts_us - prediction_us
+        if after_us < -self.disorder_us or acted.retired:
+            return 0
         bits = 0
         for rule in self.outcomes:
-            if self.counts(rule, prediction_us, acted):
+            if after_us <= rule.window_us and (not rule.actions or acted.name in rule.actions):
                 bits |= rule.bit
         return bits
 

@@ -36,7 +36,7 @@ class Publisher:
                 "acks": "all",
                 "compression.type": "lz4",
                 "partitioner": "murmur2_random",
-                "linger.ms": 5,
+                "linger.ms": 50,
                 "delivery.timeout.ms": int(give_up_after_s * 1000),
                 "message.max.bytes": 16_000_000,
                 "queue.buffering.max.messages": 200_000,
@@ -47,31 +47,15 @@ class Publisher:
             }
         )
 
-    def feedback(self, rows: Sequence[OutcomeRow]) -> None:
-        """Queue revisions of outcomes for topic feedback; key = model."""
+    def messages(self, rows: Sequence[OutcomeRow]) -> list[tuple[bytes, str]]:
+        """Value and key (the model) of the message for each revision of an outcome."""
+        return [(self._encode(_feedback_of(row)), row.entry.common.rules.model) for row in rows]
+
+    def feedback(self, messages: Sequence[tuple[bytes, str]]) -> None:
+        """Queue messages for topic feedback."""
         topic = self._settings.topics.feedback
-        for row in rows:
-            entry = row.entry
-            common = entry.common
-            value = Feedback(
-                common.rules.model,
-                row.outcome,
-                row.prediction_id,
-                row.status,
-                _instant(entry.ts_us),
-                row.label,
-                row.label_value,
-                row.action_id or "",
-                None if row.action_ts_us is None else _instant(row.action_ts_us),
-                None if row.action_ts_us is None else (row.action_ts_us - entry.ts_us) / 1000,
-                entry.prediction,
-                entry.score,
-                common.version,
-                common.segments,
-                common.variants,
-                row.revision,
-            )
-            self._produce(topic, value=self._encode(value), key=common.rules.model)
+        for value, key in messages:
+            self._produce(topic, value, key)
 
     def forwards(self, forwards: Sequence[Forward]) -> None:
         """Queue records for the partition their id belongs to, with where they were read."""
@@ -79,19 +63,13 @@ class Publisher:
             record, home, key = forward.misrouted
             kept = [(name, value) for name, value in record.headers if name != FORWARDED]
             origin = encode_origin(forward.topic_id, forward.partition, record.offset)
-            self._produce(
-                forward.topic,
-                value=record.value,
-                key=key,
-                partition=home,
-                headers=[*kept, (FORWARDED, origin)],
-            )
+            self._produce(forward.topic, record.value, key, home, headers=[*kept, (FORWARDED, origin)])
 
     def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Queue dead letters; key = the record's key."""
         topic = self._settings.topics.dead_letters
         for letter in letters:
-            self._produce(topic, value=self._encode(letter), key=letter.key)
+            self._produce(topic, self._encode(letter), letter.key)
 
     def flush(self) -> None:
         """Return once everything queued is on the brokers.
@@ -107,22 +85,46 @@ class Publisher:
                 f"Kafka: {left + len(self._failed)} messages were not delivered: {detail}",
             )
 
-    def _produce(self, topic: str, **message: Any) -> None:
+    def _produce(self, *message: Any, **more: Any) -> None:
         while True:
             try:
-                self._producer.produce(topic, **message)
+                self._producer.produce(*message, **more)
                 return
             except BufferError:
                 self._producer.poll(_POLL_S)
                 if self._failed:
                     self.flush()
             except KafkaException as exc:
-                raise ServiceUnavailable(self._settings.kafka_bootstrap, f"Kafka: {topic}: {exc}") from exc
+                raise ServiceUnavailable(self._settings.kafka_bootstrap, f"Kafka: {message[0]}: {exc}") from exc
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None and len(self._failed) < 100:
             self._failed.append(f"{message.topic()}: {error.str()}")
 
 
+def _feedback_of(row: OutcomeRow) -> Feedback:
+    entry = row.entry
+    common = entry.common
+    acted_us, predicted_us = row.action_ts_us, entry.ts_us
+    return Feedback(
+        common.rules.model,
+        row.outcome,
+        row.prediction_id,
+        row.status,
+        _instant(predicted_us),
+        row.label,
+        row.label_value,
+        row.action_id or "",
+        None if acted_us is None else _instant(acted_us),
+        None if acted_us is None else (acted_us - predicted_us) / 1000,
+        entry.prediction,
+        entry.score,
+        common.version,
+        common.segments,
+        common.variants,
+        row.revision,
+    )
+
+
 def _instant(ts_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=ts_us)
+    return _EPOCH + timedelta(0, 0, ts_us)

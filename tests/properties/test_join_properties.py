@@ -87,6 +87,7 @@ class Case(NamedTuple):
     step: int
     limits: Limits
     flush_rows: int
+    tables_in_turn: list[int]
     steps: list[tuple[Any, ...]]
     later_steps: list[tuple[Any, ...]]
 
@@ -141,7 +142,7 @@ STEPS = st.one_of(
     st.tuples(st.just("flush"), PLACES),
     st.tuples(st.just("seal"), PLACES),
     st.tuples(st.just("write"), PLACES, COUNTS),
-    st.tuples(st.just("tear"), PLACES, st.integers(0, 8)),
+    st.tuples(st.just("tear"), PLACES, st.integers(0, 15)),
     st.tuples(st.just("crash"), PLACES),
     st.tuples(st.just("sweep"), PLACES),
     st.tuples(st.just("rebalance"), PLACES),
@@ -193,6 +194,7 @@ def cases(draw: st.DrawFn, *, spread_s: int, watermarks: bool) -> Case:
         draw(st.sampled_from((1, 3))),
         limits,
         draw(st.sampled_from((1000, 3))),
+        draw(st.lists(st.integers(0, 3), min_size=1, max_size=7)),
         draw(steps(60, idling=watermarks)),
         draw(steps(30, idling=True)),
     )
@@ -202,7 +204,7 @@ def run(case: Case) -> Cluster:
     """Send the records, let happen what happens, close every window, and let the workers finish."""
     log = Log(case.partitions, case.step)
     rules = Rules(CONFIG)
-    store = Store(log, micros(timedelta(days=1)))
+    store = Store(log, micros(timedelta(days=1)), case.tables_in_turn)
     for sent in case.records:
         partition = (partition_of(sent.home, case.partitions) + sent.beside) % case.partitions
         log.append(sent.topic, partition, sent.value, None, sent.headers)

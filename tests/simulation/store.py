@@ -1,11 +1,13 @@
 """What ClickHouse and the feedback topic hold, and what `lookups.py` and `recovery.py` read out of it, in memory.
 
-A flush is applied a part at a time, in the order of `sink/writer.py`, so that a worker can die between any two parts.
+A flush is applied a part at a time, in an order that `sink/writer.py` may come to, so that a worker can die between any
+two parts.
 Each method says in Python what a query of ours says in SQL; the integration tests hold the two together.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 import msgspec
@@ -68,8 +70,9 @@ class Fenced(Exception):
 class Store:
     """Tables as lists and dicts, and the claims on partitions."""
 
-    def __init__(self, log: Log, longest_window_us: int) -> None:
+    def __init__(self, log: Log, longest_window_us: int, tables_in_turn: Sequence[int] = (0,)) -> None:
         self.log = log
+        self._tables_in_turn = cycle(tables_in_turn)
         self.longest_window_us = longest_window_us
         self.clock_us = 0
         self.owners: dict[int, str] = {}
@@ -88,12 +91,25 @@ class Store:
         Raises (when called): Fenced, if another worker claimed one of the partitions whose rows it stores.
         """
         out = flush.output
-        steps: list[tuple[set[int], Callable[[], None]]] = [
-            (set(out.predictions.partitions), lambda: self._insert_predictions(flush)),
-            ({row.partition for row in out.actions}, lambda: self._insert_actions(flush)),
-            ({row.partition for row in out.settled}, lambda: self._insert_statuses(flush)),
-            ({row.partition for row in flush.refused}, lambda: self._insert_dead_letters(flush)),
-            ({row.partition for row in out.outcomes}, lambda: self._insert_feedback(flush)),
+        steps: list[tuple[set[int], Callable[[], None]]] = []
+        # Written at the same time: any of them may be next.
+        tables: list[list[tuple[set[int], Callable[[], None]]]] = [
+            [
+                (set(out.predictions.partitions), lambda: self._insert_predictions(flush)),
+                ({row.partition for row in out.outcomes}, lambda: self._insert_feedback(flush)),
+            ],
+            [
+                ({row.partition for row in out.actions}, lambda: self._insert_actions(flush)),
+                ({row.partition for row in out.settled}, lambda: self._insert_statuses(flush)),
+            ],
+            [({row.partition for row in flush.refused}, lambda: self._insert_dead_letters(flush))],
+        ]
+        while tables:
+            table = tables[next(self._tables_in_turn) % len(tables)]
+            steps.append(table.pop(0))
+            if not table:
+                tables.remove(table)
+        steps += [
             (set(), lambda: self._publish_feedback(flush)),
             *((set[int](), lambda each=forward: self.log.forward(each)) for forward in flush.forwards),
             ({mark.partition for mark in flush.checkpoints}, lambda: self._insert_ledger(flush)),
@@ -245,12 +261,21 @@ class Store:
         of_all = [block.at_us for block in self.ledger]
         of_here = [block.at_us for block in self.ledger if block.mark.partition == partition]
         since_us = max(of_here or of_all, default=0) - CLOCKS_APART_S * 1_000_000
+        next_offset = self.next_offset(PREDICTIONS, partition) or 0
+        to_be_read_again = {
+            prediction_id
+            for prediction_id, rows in self.predictions.items()
+            if any(row.partition == partition and row.offset >= next_offset for row in rows)
+        }
         return sorted(
             {
                 (prediction_id, outcome)
                 for (_, outcome, prediction_id), rows in self.feedback.items()
                 if prediction_id in ours
-                if any(row.status == "expired" and at_us > since_us for row, at_us in rows)
+                if any(
+                    row.status == "expired" and (at_us > since_us or prediction_id in to_be_read_again)
+                    for row, at_us in rows
+                )
             }
         )
 

@@ -1,5 +1,6 @@
 """Workers on the simulated services: `JoinWorker` without asyncio, which can stop between any two of its steps."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from .log import ACTIONS, PREDICTIONS, TOPICS, Log
 from .store import Fenced, Store
 
 _ALL = 1 << 30
+_FLUSHES_AT_MOST = 2
 
 
 class SimulatedWorker:
@@ -38,8 +40,7 @@ class SimulatedWorker:
         self._parked: dict[int, PartitionProcessor] = {}
         self._fetched: dict[tuple[str, int], int] = {}
         self._flush = Flush(1)
-        self._writing: list[Callable[[], None]] = []
-        self._writing_number = 0
+        self._writing: deque[tuple[int, list[Callable[[], None]]]] = deque()
         self._stored_flush = 0
 
     def take(self, partition: int) -> None:
@@ -102,33 +103,32 @@ class SimulatedWorker:
         self._fetched[topic, partition] = max(0, self._fetched[topic, partition] - records)
 
     def seal(self) -> bool:
-        """Settle the open flush and begin to write it, behind the one before it. False if there was nothing."""
-        self.write(_ALL)
+        """Settle the open flush and have it written, behind the one before it. False if there was nothing."""
+        while len(self._writing) >= _FLUSHES_AT_MOST:
+            self.write(len(self._writing[0][1]))
         flush = self._flush
         for processor in self.partitions.values():
             processor.settle(flush, self._now_us)
         if flush.empty:
             return False
         self._flush = Flush(flush.number + 1)
-        self._writing = self._store.parts(flush, self.owner)
-        self._writing_number = flush.number
+        self._writing.append((flush.number, self._store.parts(flush, self.owner)))
         return True
 
     def write(self, parts: int) -> None:
         """Go on writing, by some parts. A worker that lost a partition dies of it."""
-        if not self._writing:
-            return
         try:
             while self._writing and parts > 0:
+                number, steps = self._writing[0]
                 self._store.clock_us += 1_000_000
-                self._writing[0]()
-                self._writing.pop(0)
+                steps[0]()
+                steps.pop(0)
                 parts -= 1
+                if not steps:
+                    self._writing.popleft()
+                    self._stored_flush = number
         except Fenced:
             self.crash()
-            return
-        if not self._writing:
-            self._stored_flush = self._writing_number
 
     def sweep(self) -> int:
         """Bring back what waited in ClickHouse alone and is due; the number of sweeps."""

@@ -1,12 +1,21 @@
 """Labels: what one action says, which of several decides, and that the order of arrival doesn't show."""
 
 import random
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loopwatch.schemas.labels import CountingAction, Label, combine, label_of, timeout_label
+from loopwatch.schemas.labels import ActionValue, Label, combine, label_of, timeout_label
 from loopwatch.schemas.outcomes import Combine, LabelRule, OnTimeout
+
+
+class CountingAction(NamedTuple):
+    """An action that counts, as `combine` asks for it."""
+
+    ts_us: int
+    action_id: str
+    value: ActionValue
 
 
 @pytest.mark.parametrize(
