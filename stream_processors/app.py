@@ -1,7 +1,6 @@
 """The composition root of a worker: wires Faust, the join, ClickHouse and Kafka together, and runs them to an end."""
 
 import asyncio
-import ctypes
 import gc
 import os
 import signal
@@ -26,12 +25,15 @@ from ..infra.tables import apply_tables
 from ..schemas.config import load_config
 from ..schemas.errors import FencedError, LoopwatchError, PoisonLimitExceeded, ServiceUnavailable
 from ..schemas.outcomes import DEFAULT_OUTCOME, LoopwatchConfig
+from .calls import Calls
 from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
 from .engine.schema import BatchSchema
 from .engine.transport import BatchConsumer, StartPositions, consumer_with, transport_with
 from .join.rules import Rules, micros
 from .lookups import Lookups
+from .ownership import Ownership
+from .partition import Limits
 from .recovery import Recovery
 from .sink.fence import Fence
 from .sink.inserts import Inserter
@@ -48,8 +50,6 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
-# From malloc.h: M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD.
-_MALLOC_OPTIONS = {-8: 1, -3: 1 << 30, -1: 256 << 20, -2: 16 << 20}
 
 OnBatch = Callable[[Any], Awaitable[None]]
 OnRevoked = Callable[[set[TP]], Awaitable[None]]
@@ -61,7 +61,6 @@ def run_worker(settings: Settings) -> int:
     Raises:
         LoopwatchError: it could not start: a setting, the configuration, or a service at its address.
     """
-    tune_memory()
     config = load_config(Path(settings.config) if settings.config else None)
     clickhouse = ClickHouse(settings)
     apply_tables(clickhouse, settings)
@@ -70,6 +69,7 @@ def run_worker(settings: Settings) -> int:
     worker, stop_inserts = build_worker(settings, config, clickhouse, topics, _die)
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
+    spare_the_collector()
     log.info("worker starting", owner=_owner(settings), metrics_port=server.port, partitions=topics[0].partitions)
     try:
         asyncio.run(_run(settings, worker, topics))
@@ -89,18 +89,19 @@ def build_worker(
 ) -> tuple[JoinWorker, threading.Event]:
     """A worker on these services, and the event that makes its inserts give up."""
     owner = _owner(settings)
-    rules = Rules(config)
     stop_inserts = threading.Event()
     fence = Fence(clickhouse, topics[0].name, owner)
     inserter = Inserter(clickhouse, fence, give_up_after_s=settings.stuck_after_s, stop=stop_inserts)
     publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
+    lookups = Lookups(clickhouse)
+    calls = Calls(lookups, topics, settings.stuck_after_s)
+    recovery = Recovery(clickhouse, topics, _longest_window_us(config))
     worker = JoinWorker(
         settings,
-        rules,
         topics,
-        recovery=Recovery(clickhouse, topics, _longest_window_us(config)),
-        lookups=Lookups(clickhouse),
-        fence=fence,
+        calls=calls,
+        lookups=lookups,
+        ownership=Ownership(calls, recovery, fence, topics, Rules(config), _limits(settings, topics[0].partitions)),
         writer=FlushWriter(inserter, publisher, topics, owner),
         topics_now=lambda: input_topics(settings),
         on_fatal=on_fatal,
@@ -156,18 +157,10 @@ def faust_app(
     return app
 
 
-def tune_memory() -> None:
-    """Fit Python's collector and glibc's allocator to a worker; to be called before it starts threads.
-
-    The collector looks less often: what a worker makes dies by reference count. Freed buffers of fetches and flushes
-    stay with the process for the next ones; given back each time, a sixth of the CPU went into clearing new pages.
-    """
+def spare_the_collector() -> None:
+    """Have Python's cycle collector look less often: what a worker makes dies by reference count."""
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # musl has none
-        for option, value in _MALLOC_OPTIONS.items():
-            mallopt(option, value)
 
 
 async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, TopicInfo]) -> None:
@@ -213,6 +206,19 @@ def _die(exc: BaseException) -> None:
 
 def _owner(settings: Settings) -> str:
     return f"{settings.worker_id or socket.gethostname()}:{os.getpid()}:{_PROCESS}"
+
+
+def _limits(settings: Settings, partitions: int) -> Limits:
+    """What one partition may hold: its share of what the process may."""
+    return Limits(
+        hot_bytes=max(1 << 20, settings.hot_state_bytes // partitions),
+        held_actions=settings.held_actions,
+        known_ids=max(1 << 16, settings.known_ids // partitions),
+        max_event_bytes=settings.max_event_bytes,
+        live_within_us=int(settings.live_within_s * 1e6),
+        poison_window=settings.poison_window,
+        poison_ratio=settings.poison_ratio,
+    )
 
 
 def _longest_window_us(config: LoopwatchConfig) -> int:

@@ -1,8 +1,8 @@
 """Everything a worker does with one partition pair, without touching a service: batches in, output for the sink."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,10 +13,11 @@ from .former_lives import Unfinished
 from .join.join import PartitionJoin
 from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction, by_model_and_hour
 from .join.rules import Rules
-from .join.state import Acted, Stored
+from .join.state import Stored
 from .join.watermark import NEVER, TopicClock
 from .output import Checkpoint, Flush, Forward, Refused
 from .records import Origins, SortedOut, sort_out
+from .recovered import Recovered, TopicPosition
 
 RECEIVED = "received"
 REPEATED = "repeated"
@@ -33,50 +34,6 @@ class Limits(Struct, frozen=True):
     live_within_us: int = 86_400_000_000
     poison_window: int = 1000
     poison_ratio: float = 0.5
-
-
-class StoredAction(NamedTuple):
-    """Class of an action whose row was stored by a flush that did not end."""
-
-    action_class: str
-    reason: str
-
-
-class TopicPosition(Struct):
-    """What ClickHouse knows of one input topic of the partition.
-
-    Offsets are those of the current life of the topic. `next_offset` is None where nothing was ever stored.
-    """
-
-    topic: str
-    topic_id: str
-    next_offset: int | None = None
-    rows_until: int = -1
-    """Rows of events are stored up to this offset: beyond `next_offset` by a flush that did not end."""
-    refused_until: int = -1
-    """Dead letters are stored up to this offset."""
-    max_ts_us: int = NEVER
-    live: bool = False
-    origins: dict[int, int] = {}
-
-
-class Recovered(Struct):
-    """All that a partition starts from. A partition never seen before starts from positions alone."""
-
-    predictions: TopicPosition
-    actions: TopicPosition
-    watermark_us: int = NEVER
-    unfinished_actions: dict[int, StoredAction] = {}
-    """By offset: actions beyond the position whose rows are stored already."""
-    known_ids: Iterable[Sequence[str]] = ()
-    """In portions, read as they are taken: there may be more than fit into memory."""
-    held: dict[str, list[Acted]] = {}
-    pending_minutes: Sequence[tuple[str, int]] = ()
-    """Model and minute (µs) of stored predictions that may wait for an outcome."""
-    unpublished_timeouts: Sequence[tuple[str, str]] = ()
-    """Prediction id and outcome of provisional rows that may not have been published."""
-    unfinished: Sequence[Unfinished] = ()
-    """What former lives of the topics left behind."""
 
 
 class _Input:
@@ -130,6 +87,11 @@ class PartitionProcessor:
     def next_offset(self, topic: str) -> int:
         """Offset of the next record to read."""
         return self._inputs[topic].next_offset
+
+    @property
+    def next_offsets(self) -> tuple[int, int]:
+        """The same of predictions and of actions."""
+        return self.predictions.next_offset, self.actions.next_offset
 
     def prepare(self, topic: str, records: Sequence[Any]) -> SortedOut[Any]:
         """Decode a batch and sort it out, leaving out what was processed before.

@@ -9,7 +9,7 @@ from .join.state import Acted
 from .join.sweeps import MINUTE_US
 from .join.watermark import NEVER
 from .lookups import in_partition, instant, stored_actions
-from .partition import Recovered, StoredAction, TopicPosition
+from .recovered import Recovered, StoredAction, TopicPosition
 
 
 class Recovery:

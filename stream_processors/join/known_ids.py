@@ -4,6 +4,7 @@
 ids: a false one in every batch would mean a query for every batch.
 """
 
+import mmap
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,7 +71,8 @@ class _Table:
         self.slots = slots
         self.room = int(slots * _FULL)
         self.added = 0
-        self.prints = np.zeros(slots, dtype=np.uint32)
+        # Zeroed pages of its own: in the heap it would keep the buffers around it from being used again.
+        self.prints = np.frombuffer(mmap.mmap(-1, 4 * slots), dtype=np.uint32)
 
     def add(self, hashes: npt.NDArray[np.uint64]) -> None:
         self.added = len(hashes)

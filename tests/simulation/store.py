@@ -19,7 +19,7 @@ from loopwatch.stream_processors.join.state import Acted, Stored, StoredPredicti
 from loopwatch.stream_processors.join.sweeps import MINUTE_US, Sweep
 from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Flush
-from loopwatch.stream_processors.partition import Recovered, StoredAction, TopicPosition
+from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
 
 from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
 
@@ -147,18 +147,18 @@ class Store:
 
     # What lookups.py asks.
 
-    def find(self, ids: Sequence[str], not_yet: dict[int, dict[str, int]]) -> dict[str, Stored]:
-        """What is stored of each id. `not_yet` leaves out rows, by partition: of each topic, from an offset on."""
+    def find(self, ids: Sequence[str], next_offsets: dict[int, tuple[int, int]]) -> dict[str, Stored]:
+        """What is stored of each id, without predictions and actions of a partition from these offsets on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
             for row in self.predictions.get(prediction_id, ()):
-                if row.offset < not_yet.get(row.partition, {}).get(PREDICTIONS, row.offset + 1):
+                if row.partition not in next_offsets or row.offset < next_offsets[row.partition][0]:
                     stored = found.setdefault(prediction_id, Stored(actions=[]))
                     expired = self._timed_out(prediction_id, row.stored.model)
                     stored.prediction = msgspec.structs.replace(row.stored, expired=expired)
         wanted = set(ids)
         for row in self._action_rows():
-            visible = row.offset < not_yet.get(row.partition, {}).get(ACTIONS, row.offset + 1)
+            visible = row.partition not in next_offsets or row.offset < next_offsets[row.partition][1]
             if row.event.prediction_id in wanted and visible:
                 found.setdefault(row.event.prediction_id, Stored(actions=[])).actions.append(self._acted(row))
         return found

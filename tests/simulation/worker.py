@@ -2,14 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.output import Flush
 from loopwatch.stream_processors.partition import Limits, PartitionProcessor
-from loopwatch.stream_processors.records import SortedOut
+from loopwatch.stream_processors.rounds import Round
 
-from .log import ACTIONS, PREDICTIONS, TOPICS, Log
+from .log import TOPICS, Log
 from .store import Fenced, Store
 
 _ALL = 1 << 30
@@ -56,7 +55,7 @@ class SimulatedWorker:
         processor = PartitionProcessor(partition, self._log.partitions, self._rules, self._limits, recovered)
         if recovered.unpublished_timeouts:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
-            stored = self._store.find(ids, {partition: _next_offsets(processor)})
+            stored = self._store.find(ids, {partition: processor.next_offsets})
             processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
         self.partitions[partition] = processor
 
@@ -77,23 +76,16 @@ class SimulatedWorker:
         Returns the number of records.
         """
         self._hand_on_stored()
-        prepared: list[tuple[PartitionProcessor, str, SortedOut[Any]]] = []
-        not_yet: dict[int, dict[str, int]] = {}
-        ids: dict[str, None] = {}
+        joined = Round()
         read = 0
         for topic, partition, limit in fetches:
-            processor = self.partitions[partition]
             records = self._log.read(topic, partition, self._fetched[topic, partition], limit)
             if records:
                 read += len(records)
                 self._fetched[topic, partition] = records[-1].offset + 1
-                not_yet.setdefault(partition, _next_offsets(processor))
-                batch = processor.prepare(topic, records)
-                ids |= dict.fromkeys(processor.unknown_to_memory(batch))
-                prepared.append((processor, topic, batch))
-        stored = self._store.find(list(ids), not_yet) if ids else {}
-        for processor, topic, batch in prepared:
-            processor.apply(topic, batch, stored, self._flush, self._now_us)
+                joined.add(self.partitions[partition], topic, records)
+        stored = self._store.find(joined.unknown, joined.next_offsets) if joined.unknown else {}
+        joined.join(stored, self._flush, self._now_us)
         if len(self._flush) >= self._flush_rows:
             self.seal()
         return read
@@ -139,7 +131,7 @@ class SimulatedWorker:
                 after = ""
                 while ids := self._store.waiting(sweep, partition, self._log.partitions, after, 2):
                     cold = [prediction_id for prediction_id in ids if prediction_id not in processor.join.hot.entries]
-                    not_yet = {partition: _next_offsets(processor)}
+                    not_yet = {partition: processor.next_offsets}
                     for prediction_id, stored in self._store.find(cold, not_yet).items():
                         if stored.prediction is not None:
                             processor.join.load(prediction_id, stored, self._flush.number)
@@ -170,10 +162,6 @@ class SimulatedWorker:
     def _hand_on_stored(self) -> None:
         for processor in self.partitions.values():
             processor.stored(self._stored_flush)
-
-
-def _next_offsets(processor: PartitionProcessor) -> dict[str, int]:
-    return {PREDICTIONS: processor.next_offset(PREDICTIONS), ACTIONS: processor.next_offset(ACTIONS)}
 
 
 class Cluster:

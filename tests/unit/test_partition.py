@@ -10,13 +10,8 @@ from loopwatch.stream_processors.former_lives import Unfinished
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Stored
 from loopwatch.stream_processors.output import Flush
-from loopwatch.stream_processors.partition import (
-    Limits,
-    PartitionProcessor,
-    Recovered,
-    StoredAction,
-    TopicPosition,
-)
+from loopwatch.stream_processors.partition import Limits, PartitionProcessor
+from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
 
 from ..simulation.events import action, prediction, record, us
 from ..simulation.log import ACTIONS, PREDICTIONS, TOPIC_IDS, Record

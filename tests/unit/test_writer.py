@@ -11,7 +11,8 @@ from loopwatch.schemas.errors import ServiceUnavailable
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.output import Flush
-from loopwatch.stream_processors.partition import Limits, PartitionProcessor, Recovered, TopicPosition
+from loopwatch.stream_processors.partition import Limits, PartitionProcessor
+from loopwatch.stream_processors.recovered import Recovered, TopicPosition
 from loopwatch.stream_processors.sink.inserts import Inserter
 from loopwatch.stream_processors.sink.publisher import Publisher
 from loopwatch.stream_processors.sink.writer import FlushWriter

@@ -1,0 +1,43 @@
+"""Batches of several partitions that are joined together, so that one look into ClickHouse serves them all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .join.state import Stored
+from .output import Flush
+from .partition import PartitionProcessor
+from .records import SortedOut
+
+
+class Round:
+    """Add batches, look up `unknown`, then `join`. In between no entry may leave memory, and no flush be sealed.
+
+    The lookup must leave out what is stored from `next_offsets` on, those of predictions and of actions of each
+    partition: a flush that did not end stored it, and it is read again.
+    """
+
+    def __init__(self) -> None:
+        self._prepared: list[tuple[PartitionProcessor, str, SortedOut[Any]]] = []
+        self._unknown: dict[str, None] = {}
+        self.next_offsets: dict[int, tuple[int, int]] = {}
+
+    def add(self, processor: PartitionProcessor, topic: str, records: Sequence[Any]) -> None:
+        """Decode a batch, and note which of its ids memory can't tell about.
+
+        Raises:
+            PoisonLimitExceeded: most of the latest records are no events; nothing of this batch was taken.
+        """
+        self.next_offsets.setdefault(processor.partition, processor.next_offsets)
+        sorted_out = processor.prepare(topic, records)
+        self._unknown |= dict.fromkeys(processor.unknown_to_memory(sorted_out))
+        self._prepared.append((processor, topic, sorted_out))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Ids that ClickHouse may know more about than memory does."""
+        return list(self._unknown)
+
+    def join(self, stored: Mapping[str, Stored], flush: Flush, now_us: int) -> None:
+        """Join all batches, in the order they were added, with what was found of the unknown ids."""
+        for processor, topic, sorted_out in self._prepared:
+            processor.apply(topic, sorted_out, stored, flush, now_us)
