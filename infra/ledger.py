@@ -10,7 +10,7 @@ that the ledger covers are counted. What is so old that its rows may have been d
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ..schemas.ledger import ActionClass, ActionCounts, LedgerReport, OutcomeCounts, PredictionClass, PredictionCounts
+from ..schemas.ledger import ActionClass, ActionLine, LedgerReport, ModelPredictions, OutcomeCounts, PredictionClass
 from ..schemas.outcomes import DEFAULT_OUTCOME, LoopwatchConfig
 from .clickhouse import ClickHouse, quote
 from .ledger_entries import Entries, read_entries
@@ -58,7 +58,7 @@ class _Reading:
         states = self._outcome_states(outcomes)
         classes = self._action_classes()
         prediction_counts = {
-            model: PredictionCounts(
+            model: ModelPredictions(
                 received=predictions.of(model, "received"),
                 invalid=predictions.of(model, PredictionClass.INVALID),
                 duplicate=predictions.of(model, PredictionClass.DUPLICATE),
@@ -136,7 +136,7 @@ class _Reading:
         )
         return {(model, action_class, reason): int(n) for model, action_class, reason, n in rows}
 
-    def _action_counts(self, model: str, classes: dict[tuple[str, str, str], int]) -> ActionCounts:
+    def _action_counts(self, model: str, classes: dict[tuple[str, str, str], int]) -> ActionLine:
         """Actions name no model: received for one is what was counted for it. The total is the ledger's own."""
         ledger = self._entries.actions
         of_class: dict[str, int] = defaultdict(int)
@@ -149,13 +149,13 @@ class _Reading:
             else:
                 of_class[action_class] += n
         invalid, duplicate = ledger.of(model, ActionClass.INVALID), ledger.of(model, ActionClass.DUPLICATE)
-        return ActionCounts(
+        return ActionLine(
             received=invalid + duplicate + sum(of_class.values()) + sum(ignored.values()),
             invalid=invalid,
             duplicate=duplicate,
             matched=of_class[ActionClass.MATCHED],
             late_revised=of_class[ActionClass.LATE_REVISED],
-            ignored=ignored,
+            ignored_reasons=ignored,
             held=of_class[ActionClass.HELD],
             orphan=of_class[ActionClass.ORPHAN],
             forwarded=ledger.of(model, ActionClass.FORWARDED),
@@ -174,7 +174,7 @@ class _Reading:
                 who = "actions" if of_actions else "predictions"
                 yield f"{who}: invalid {invalid}, but table dead_letters has {letters}"
 
-    def _action_imbalance(self, counts: dict[str, ActionCounts]) -> Iterator[str]:
+    def _action_imbalance(self, counts: dict[str, ActionLine]) -> Iterator[str]:
         received, classed = self._entries.actions.total("received"), sum(each.received for each in counts.values())
         if received != classed:
             yield f"actions: received {received}, but all their classes together are {classed}"

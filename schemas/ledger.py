@@ -1,6 +1,7 @@
 """Every input ends in exactly one class, and the sums must reconcile (DESIGN §5). Pure: counts in, report out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -60,31 +61,6 @@ class OutcomeCounts(Struct, frozen=True):
     expired: int = 0
 
 
-class PredictionCounts(Struct, frozen=True):
-    """Predictions of one model by class; `outcomes` in the order of the configuration."""
-
-    received: int = 0
-    invalid: int = 0
-    duplicate: int = 0
-    accepted: int = 0
-    forwarded: int = 0
-    outcomes: dict[str, OutcomeCounts] = field(default_factory=dict)
-
-
-class ActionCounts(Struct, frozen=True):
-    """Actions of one model by class; `ignored` by reason."""
-
-    received: int = 0
-    invalid: int = 0
-    duplicate: int = 0
-    matched: int = 0
-    late_revised: int = 0
-    ignored: dict[str, int] = field(default_factory=dict)
-    held: int = 0
-    orphan: int = 0
-    forwarded: int = 0
-
-
 class PredictionLine(Struct, kw_only=True):
     """`pending`, `matched` and `expired` count each accepted prediction once: by the first outcome of its model."""
 
@@ -99,9 +75,13 @@ class PredictionLine(Struct, kw_only=True):
 
 
 class ModelPredictions(PredictionLine, kw_only=True):
-    """The predictions of one model, with each of its outcomes."""
+    """The predictions of one model, with each of its outcomes in the order of the configuration."""
 
     outcomes: dict[str, OutcomeCounts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        first = next(iter(self.outcomes.values()), OutcomeCounts())
+        self.pending, self.matched, self.expired = first.pending, first.matched, first.expired
 
 
 class Predictions(PredictionLine, kw_only=True):
@@ -124,6 +104,9 @@ class ActionLine(Struct, kw_only=True):
     forwarded: int = 0
     ignored_reasons: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.ignored = sum(self.ignored_reasons.values())
+
 
 class Actions(ActionLine, kw_only=True):
     """All actions, and those of each model; "" stands for actions whose prediction, so whose model, is not known."""
@@ -134,7 +117,7 @@ class Actions(ActionLine, kw_only=True):
 class LedgerReport(Struct):
     """The ledger as ``loopwatch ledger --format json`` prints it (encode with ``msgspec.json.encode``).
 
-    >>> counts = PredictionCounts(received=3, accepted=2, outcomes={"click": OutcomeCounts(matched=2)})
+    >>> counts = ModelPredictions(received=3, accepted=2, outcomes={"click": OutcomeCounts(matched=2)})
     >>> LedgerReport.from_counts({"ctr": counts}, {}).imbalances
     ['predictions of ctr: received 3, but invalid 0 + duplicate 0 + accepted 2 = 2']
     """
@@ -149,8 +132,8 @@ class LedgerReport(Struct):
     @classmethod
     def from_counts(
         cls,
-        predictions: Mapping[str, PredictionCounts],
-        actions: Mapping[str, ActionCounts],
+        predictions: Mapping[str, ModelPredictions],
+        actions: Mapping[str, ActionLine],
         *,
         further: Iterable[str] = (),
         notes: Iterable[str] = (),
@@ -160,7 +143,7 @@ class LedgerReport(Struct):
         return cls(not failed, failed, _predictions(predictions), _actions(actions), list(notes))
 
 
-def _prediction_imbalances(by_model: Mapping[str, PredictionCounts]) -> Iterator[str]:
+def _prediction_imbalances(by_model: Mapping[str, ModelPredictions]) -> Iterator[str]:
     for model, counts in by_model.items():
         who = f"predictions of {model}" if model else "predictions of unknown models"
         yield from _mismatch(who, "received", counts, ("invalid", "duplicate", "accepted"), {})
@@ -171,11 +154,11 @@ def _prediction_imbalances(by_model: Mapping[str, PredictionCounts]) -> Iterator
             yield from _mismatch(f"{who}, outcome {outcome}", "accepted", counts, (), parts)
 
 
-def _action_imbalances(by_model: Mapping[str, ActionCounts]) -> Iterator[str]:
+def _action_imbalances(by_model: Mapping[str, ActionLine]) -> Iterator[str]:
     classes = ("invalid", "duplicate", "matched", "late_revised", "held", "orphan")
     for model, counts in by_model.items():
         who = f"actions of {model}" if model else "actions of unknown models"
-        ignored = {f"ignored ({reason})": count for reason, count in counts.ignored.items()}
+        ignored = {f"ignored ({reason})": count for reason, count in counts.ignored_reasons.items()}
         yield from _mismatch(who, "received", counts, classes, ignored)
 
 
@@ -190,46 +173,17 @@ def _mismatch(who: str, whole: str, counts: Struct, classes: tuple[str, ...], mo
         yield f"{who}: {whole} {expected}, but {addends} = {sum(parts.values())}"
 
 
-def _add(total: Struct, line: Struct, fields: tuple[str, ...]) -> None:
-    for name in fields:
-        setattr(total, name, getattr(total, name) + getattr(line, name))
+def _predictions(by_model: Mapping[str, ModelPredictions]) -> Predictions:
+    return Predictions(models=dict(by_model), **_sums(by_model.values(), PredictionLine.__struct_fields__))
 
 
-def _predictions(by_model: Mapping[str, PredictionCounts]) -> Predictions:
-    total = Predictions()
-    for model, counts in by_model.items():
-        first = next(iter(counts.outcomes.values()), OutcomeCounts())
-        total.models[model] = line = ModelPredictions(
-            received=counts.received,
-            invalid=counts.invalid,
-            duplicate=counts.duplicate,
-            accepted=counts.accepted,
-            pending=first.pending,
-            matched=first.matched,
-            expired=first.expired,
-            forwarded=counts.forwarded,
-            outcomes=dict(counts.outcomes),
-        )
-        _add(total, line, PredictionLine.__struct_fields__)
-    return total
+def _actions(by_model: Mapping[str, ActionLine]) -> Actions:
+    reasons: Counter[str] = Counter()
+    for line in by_model.values():
+        reasons.update(line.ignored_reasons)
+    fields = tuple(name for name in ActionLine.__struct_fields__ if name != "ignored_reasons")
+    return Actions(models=dict(by_model), ignored_reasons=dict(reasons), **_sums(by_model.values(), fields))
 
 
-def _actions(by_model: Mapping[str, ActionCounts]) -> Actions:
-    total = Actions()
-    for model, counts in by_model.items():
-        total.models[model] = line = ActionLine(
-            received=counts.received,
-            invalid=counts.invalid,
-            duplicate=counts.duplicate,
-            matched=counts.matched,
-            late_revised=counts.late_revised,
-            ignored=sum(counts.ignored.values()),
-            held=counts.held,
-            orphan=counts.orphan,
-            forwarded=counts.forwarded,
-            ignored_reasons=dict(counts.ignored),
-        )
-        _add(total, line, tuple(name for name in ActionLine.__struct_fields__ if name != "ignored_reasons"))
-        for reason, count in counts.ignored.items():
-            total.ignored_reasons[reason] = total.ignored_reasons.get(reason, 0) + count
-    return total
+def _sums(lines: Collection[Struct], fields: tuple[str, ...]) -> dict[str, int]:
+    return {name: sum(getattr(line, name) for line in lines) for name in fields}

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loopwatch.infra.real_kafka import RealKafka
+from loopwatch.stream_processors.app import EXIT_SOFTWARE
 from msgspec import Struct
 
 from .check import Verdict, check
-from .stack import ClickHouseProcess, Run
+from .processes import ClickHouseProcess
+from .run import Run
 from .stream import EventStream, Traits
 
 
@@ -87,4 +89,6 @@ class Scenario(Struct, frozen=True):
 def concluded(run: Run, runs: int, *notes: str, feedback_topic: bool = True) -> Result:
     """The result of a run that is over."""
     verdict = check(run.settings, run.truth, feedback_topic=feedback_topic)
+    if EXIT_SOFTWARE in run.workers.exits:
+        verdict.problems["workers that ended on an unexpected error"] = [str(run.workers.exits)]
     return Result(runs=runs, events=run.truth.events, verdict=verdict, exits=run.workers.exits, notes=[*notes])

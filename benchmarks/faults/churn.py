@@ -5,7 +5,7 @@ import signal
 import time
 
 from .bench import Bench, Result, Scenario, concluded
-from .stack import Run
+from .run import Run
 from .stream import Traits
 
 RATE = 2000

@@ -9,7 +9,8 @@ from loopwatch.infra.clickhouse import ClickHouse
 from .bench import Bench, Result, Scenario, concluded
 from .lossy_proxy import LossyProxy
 from .poison import SMALL, poison
-from .stack import Run, Sender
+from .run import Run
+from .sender import Sender
 from .stream import Traits
 
 RATE = 2500

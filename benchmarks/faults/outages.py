@@ -8,7 +8,7 @@ from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
 
 from .bench import Bench, Result, Scenario, concluded
-from .stack import ClickHouseProcess, clickhouse_process
+from .processes import ClickHouseProcess, clickhouse_process
 from .stream import Sent, Traits
 
 RATE = 2000

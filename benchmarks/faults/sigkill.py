@@ -8,7 +8,7 @@ from loopwatch.infra.clickhouse import ClickHouse
 
 from .bench import Bench, Result, Scenario, concluded
 from .killed_worker import SPOTS
-from .stack import Run
+from .run import Run
 from .stream import Traits
 
 RATE = 2500

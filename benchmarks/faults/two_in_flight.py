@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from loopwatch.infra.child_process import ChildProcess
 
 from .bench import Bench, Result, Scenario, concluded
-from .stack import Run
+from .run import Run
 from .stream import Traits
 
 HELD_WORKER = (sys.executable, "-m", "benchmarks.faults.held_back_worker")

@@ -8,33 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopwatch.schemas.ledger import (
     ActionClass,
-    ActionCounts,
+    ActionLine,
     LedgerReport,
+    ModelPredictions,
     OutcomeCounts,
-    PredictionCounts,
 )
 
 PREDICTIONS = {
-    "ctr": PredictionCounts(
+    "ctr": ModelPredictions(
         received=10,
         invalid=1,
         duplicate=2,
         accepted=7,
         outcomes={"click": OutcomeCounts(1, 4, 2), "revenue": OutcomeCounts(5, 1, 1)},
     ),
-    "": PredictionCounts(received=3, invalid=3),
+    "": ModelPredictions(received=3, invalid=3),
 }
 ACTIONS = {
-    "ctr": ActionCounts(
+    "ctr": ActionLine(
         received=20,
         duplicate=1,
         matched=9,
         late_revised=2,
-        ignored={"outside_window": 3, "no_outcome": 1},
+        ignored_reasons={"outside_window": 3, "no_outcome": 1},
         held=2,
         orphan=2,
     ),
-    "": ActionCounts(received=5, invalid=5, forwarded=8),
+    "": ActionLine(received=5, invalid=5, forwarded=8),
 }
 
 
@@ -77,21 +77,21 @@ def test_totals_reconcile_as_well_as_their_models() -> None:
 
 @dataclass
 class Wrong:
-    predictions: PredictionCounts
+    predictions: ModelPredictions
     says: str
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        Wrong(PredictionCounts(received=2, invalid=1), "received 2, but invalid 1 + duplicate 0 + accepted 0 = 1"),
+        Wrong(ModelPredictions(received=2, invalid=1), "received 2, but invalid 1 + duplicate 0 + accepted 0 = 1"),
         Wrong(
-            PredictionCounts(received=2, accepted=2, outcomes={"click": OutcomeCounts(1, 0, 0)}),
+            ModelPredictions(received=2, accepted=2, outcomes={"click": OutcomeCounts(1, 0, 0)}),
             "outcome click: accepted 2, but pending 1 + matched 0 + expired 0 = 1",
         ),
-        Wrong(PredictionCounts(received=1, accepted=1), "no outcome of theirs is counted"),
+        Wrong(ModelPredictions(received=1, accepted=1), "no outcome of theirs is counted"),
         Wrong(
-            PredictionCounts(received=0, accepted=0, outcomes={"click": OutcomeCounts(1, -1, 0)}),
+            ModelPredictions(received=0, accepted=0, outcomes={"click": OutcomeCounts(1, -1, 0)}),
             "matched is -1, below zero",
         ),
     ],
@@ -106,7 +106,9 @@ def test_a_prediction_that_is_missing_or_counted_twice_is_named(wrong: Wrong) ->
 
 
 def test_an_action_that_is_missing_is_named() -> None:
-    report = LedgerReport.from_counts({}, {"": ActionCounts(received=4, matched=1, ignored={"outside_window": 1})})
+    report = LedgerReport.from_counts(
+        {}, {"": ActionLine(received=4, matched=1, ignored_reasons={"outside_window": 1})}
+    )
     (imbalance,) = report.imbalances
     assert imbalance.startswith("actions of unknown models: received 4, but invalid 0 + duplicate 0 + matched 1")
     assert imbalance.endswith("orphan 0 + ignored (outside_window) 1 = 2")
@@ -119,5 +121,14 @@ counts = st.integers(0, 100)
 def test_balanced_means_that_received_is_the_sum(classes: list[int], ignored: dict[str, int], off_by: int) -> None:
     invalid, duplicate, matched, late, held, orphan = classes
     received = sum(classes) + sum(ignored.values()) + off_by
-    counted = ActionCounts(received, invalid, duplicate, matched, late, ignored, held, orphan)
+    counted = ActionLine(
+        received=received,
+        invalid=invalid,
+        duplicate=duplicate,
+        matched=matched,
+        late_revised=late,
+        ignored_reasons=ignored,
+        held=held,
+        orphan=orphan,
+    )
     assert LedgerReport.from_counts({}, {"m": counted}).balanced == (off_by == 0)
