@@ -87,7 +87,7 @@ class Ownership:
         log.info(
             "partition taken", partition=partition, predictions_from=recovered.predictions.next_offset,
             actions_from=recovered.actions.next_offset, known_ids=processor.join.known.count,
-            held=processor.join.n_held, seconds=round(time.monotonic() - began, 3),
+            held=processor.join.held.n_actions, seconds=round(time.monotonic() - began, 3),
         )  # fmt: skip
         return processor
 

@@ -275,7 +275,7 @@ class JoinWorker:
             metrics.WATERMARK.labels(name).set(max(0.0, join.watermark.us / 1e6))
             metrics.HOT_BYTES.labels(name).set(join.hot.size_bytes)
             metrics.HOT_PREDICTIONS.labels(name).set(len(join.hot.entries))
-            metrics.HELD_ACTIONS.labels(name).set(join.n_held)
+            metrics.HELD_ACTIONS.labels(name).set(join.held.n_actions)
             metrics.KNOWN_BYTES.labels(name).set(join.known.size_bytes)
             for topic in self._topics:
                 tp = TP(topic.name, processor.partition)

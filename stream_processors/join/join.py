@@ -7,7 +7,6 @@ says so (`stored`), and only then may entries leave memory. What is in memory or
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from itertools import islice
 from operator import attrgetter
 
 from ...schemas.events import Action, Prediction
@@ -15,11 +14,12 @@ from ...schemas.feedback import FeedbackStatus
 from ...schemas.labels import combine, timeout_label
 from ...schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .commons import Commons
+from .held import HeldState
 from .hot_state import HotState
 from .known_ids import KnownIds
 from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction, by_model_and_hour
 from .rules import OutcomeRule, Rules
-from .state import Acted, Entry, HeldActions, Stored
+from .state import Acted, Entry, Stored
 from .sweeps import Sweeps
 from .timers import Timers
 from .watermark import NEVER, Watermark
@@ -44,22 +44,18 @@ class PartitionJoin:
         self.rules = rules
         self.watermark = Watermark(rules.disorder_us)
         self.hot = HotState(hot_bytes)
-        self.held: dict[str, HeldActions] = {}
-        self.held_limit = held_limit
-        self.n_held = 0
+        self.held = HeldState(held_limit, rules.orphan_grace_us)
         self.known = KnownIds(known_limit)
         self.sweeps = Sweeps()
         self.last_prediction_offset = 0
         self._commons = Commons()
         self._timers: dict[OutcomeRule, Timers[str]] = {}
-        self._held_timers: Timers[str] = Timers()
-        self._orphans: list[str] = []
         self._changed: dict[str, int] = {}
         self._repeat: dict[str, set[str]] = {}
 
     def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
         """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
-        hot, held = self.hot.entries, self.held
+        hot, held = self.hot.entries, self.held.entries
         cold = {
             prediction_id
             for prediction_id in prediction_ids
@@ -78,7 +74,7 @@ class PartitionJoin:
         flush: int,
     ) -> None:
         """Take in predictions, with offsets and event times (µs). `stored` is what was found of the unknown ids."""
-        hot, held, timers = self.hot.entries, self.held, self._timers
+        hot, held, timers = self.hot.entries, self.held.entries, self._timers
         common_of, watermark_us = self._commons.of, self.watermark.us
         model, rules = "", None
         fresh: list[str] = []
@@ -149,7 +145,7 @@ class PartitionJoin:
                 entry = self.load(prediction_id, found, flush)
             acted = Acted(event.action_id, event.name, at_us, event.value, offset, offset in retired)
             if entry is None:
-                if self._hold(prediction_id, acted, found, flush):
+                if self.held.hold(prediction_id, acted, found, flush):
                     newly_held.append(prediction_id)
                     rows.append(ActionRow(event, at_us, "", ActionClass.HELD, None, partition, offset))
                 else:
@@ -197,7 +193,7 @@ class PartitionJoin:
     def hold_stored(self, prediction_id: str, actions: Sequence[Acted]) -> None:
         """Put actions that ClickHouse has as held back into memory, after a restart."""
         for acted in actions:
-            self._hold(prediction_id, acted, _SOMETHING_STORED, 0)
+            self.held.hold(prediction_id, acted, _SOMETHING_STORED, 0)
         self.known.add([prediction_id])
 
     def adopt(self, prediction_id: str, stored: Stored, out: Output, flush: int) -> None:
@@ -205,13 +201,11 @@ class PartitionJoin:
         if stored.prediction is None:
             return
         entry = self.hot.entries.get(prediction_id) or self.load(prediction_id, stored, flush)
-        held = self.held.pop(prediction_id, None)
-        if held is not None:
-            self.n_held -= len(held.acted)
+        held = self.held.take(prediction_id)
         for acted in (entry.acted or {}).values():
             bits = entry.rules.counting(entry.ts_us, acted)
             self._changed[prediction_id] = self._changed.get(prediction_id, 0) | bits
-            if held is not None and acted.action_id in held.acted:
+            if acted.action_id in held:
                 out.settled.append(self._settled(prediction_id, entry, acted, bits))
 
     def repeat_timeouts(self, timeouts: Iterable[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
@@ -235,7 +229,8 @@ class PartitionJoin:
             for rule in entry.rules.outcomes:
                 if rule.name in outcomes and not self._counting(entry, rule):
                     self._time_out(prediction_id, entry, rule, out, flush)
-        self._orphan(watermark_us, out, flush)
+        for prediction_id, action_id in self.held.give_up(watermark_us, flush):
+            out.settled.append(SettledAction(self.partition, prediction_id, action_id, "", ActionClass.ORPHAN, None))
         return watermark_us
 
     @property
@@ -246,7 +241,7 @@ class PartitionJoin:
     def stored(self, flush: int) -> None:
         """Everything up to this flush is in ClickHouse: let go of what is not needed or doesn't fit."""
         self.hot.release_closed(flush)
-        self._release_orphans(flush)
+        self.held.release(flush)
         for _, entry in self.hot.evict(flush):
             for rule in entry.rules.outcomes:
                 if not entry.closed & rule.bit:
@@ -282,32 +277,10 @@ class PartitionJoin:
         action_class, reason = self._class_of(entry, acted, bits)
         return SettledAction(self.partition, prediction_id, acted.action_id, entry.rules.model, action_class, reason)
 
-    def _hold(self, prediction_id: str, acted: Acted, found: Stored | None, flush: int) -> bool:
-        """Keep an action until its prediction comes. False if it was accepted before."""
-        held = self.held.get(prediction_id)
-        if held is not None and acted.action_id in held.acted:
-            return False
-        if found is not None and any(earlier.action_id == acted.action_id for earlier in found.actions):
-            return False
-        until_us = acted.ts_us + self.rules.orphan_grace_us
-        if held is None:
-            held = self.held[prediction_id] = HeldActions({}, found is None, until_us, flush)
-            self._held_timers.add(until_us, prediction_id)
-        elif until_us > held.until_us or held.orphaned:
-            held.until_us = max(until_us, held.until_us)
-            self._held_timers.add(held.until_us, prediction_id)
-        held.acted[acted.action_id] = acted
-        held.orphaned, held.flush = False, flush
-        self.n_held += 1
-        return True
-
     def _meet_earlier_actions(self, prediction_id: str, entry: Entry, found: Stored | None, out: Output) -> None:
         """Its prediction is here: join what was held in memory, or became an orphan in ClickHouse."""
         earlier = {acted.action_id: acted for acted in found.actions} if found is not None else {}
-        held = self.held.pop(prediction_id, None)
-        if held is not None:
-            self.n_held -= len(held.acted)
-            earlier |= held.acted
+        earlier |= self.held.take(prediction_id)
         for acted in earlier.values():
             out.settled.append(self._settled(prediction_id, entry, acted, self._join(prediction_id, entry, acted)))
 
@@ -357,37 +330,6 @@ class PartitionJoin:
                 self.partition, False, self.last_prediction_offset,
             )
         )  # fmt: skip
-
-    def _orphan(self, watermark_us: int, out: Output, flush: int) -> None:
-        for prediction_id in self._held_timers.due(watermark_us):
-            held = self.held.get(prediction_id)
-            if held is not None and not held.orphaned and held.until_us <= watermark_us:
-                self._give_up(prediction_id, held, out, flush)
-        # Over the limit the oldest become orphans early; a prediction that comes later still finds them.
-        excess = self.n_held - self.held_limit
-        if excess > 0:
-            for prediction_id, held in list(islice(self.held.items(), excess)):
-                if not held.orphaned:
-                    self._give_up(prediction_id, held, out, flush)
-
-    def _give_up(self, prediction_id: str, held: HeldActions, out: Output, flush: int) -> None:
-        held.orphaned, held.flush = True, flush
-        self._orphans.append(prediction_id)
-        for action_id in held.acted:
-            out.settled.append(SettledAction(self.partition, prediction_id, action_id, "", ActionClass.ORPHAN, None))
-
-    def _release_orphans(self, stored_flush: int) -> None:
-        """Orphans may leave memory once ClickHouse has them: from there a later prediction finds them."""
-        waiting, self._orphans = self._orphans, []
-        for prediction_id in waiting:
-            held = self.held.get(prediction_id)
-            if held is None or not held.orphaned:
-                continue
-            if held.flush > stored_flush:
-                self._orphans.append(prediction_id)
-            else:
-                del self.held[prediction_id]
-                self.n_held -= len(held.acted)
 
     def _counting(self, entry: Entry, rule: OutcomeRule) -> list[Acted]:
         if entry.acted is None:

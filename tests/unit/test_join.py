@@ -143,22 +143,22 @@ def test_several_actions_are_combined_and_each_change_is_a_higher_revision() -> 
 def test_an_action_before_its_prediction_waits_and_then_matches() -> None:
     story = Story().comes(action("p", "a", 5), prediction("p")).passes(6)
     assert story.classes() == [("a", "held", ""), ("a", "matched", "")]
-    assert (story.join.held, story.join.n_held) == ({}, 0)
+    assert (story.join.held.entries, story.join.held.n_actions) == ({}, 0)
 
 
 def test_an_action_without_a_prediction_becomes_an_orphan_and_leaves_memory() -> None:
     story = Story().comes(action("p", "a", 5)).passes(3700)
     assert story.classes()[-1] == ("a", "orphan", "")
-    assert story.join.n_held == 1
+    assert story.join.held.n_actions == 1
     story.is_stored()
-    assert (story.join.held, story.join.n_held) == ({}, 0)
+    assert (story.join.held.entries, story.join.held.n_actions) == ({}, 0)
 
 
 def test_an_action_that_joins_an_orphan_not_yet_stored_becomes_one_too() -> None:
     story = Story().comes(action("p", "a", 100)).passes(10_000).comes(action("p", "b", 50)).is_stored()
     story.passes(10_001).passes(10_003).is_stored()
     assert story.classes()[-2:] == [("a", "orphan", ""), ("b", "orphan", "")]
-    assert (story.join.held, story.join.n_held) == ({}, 0)
+    assert (story.join.held.entries, story.join.held.n_actions) == ({}, 0)
 
 
 def test_over_the_limit_of_held_actions_the_oldest_become_orphans_early() -> None:
@@ -218,7 +218,13 @@ def test_when_every_window_has_passed_nothing_is_left_in_memory() -> None:
     story = Story().comes(prediction("p"), action("p", "a", 5), prediction("q"), action("r", "b"))
     story.passes(100_000).is_stored()
     join = story.join
-    assert (join.hot.entries, join.hot.size_bytes, join.held, join.n_held, len(join.sweeps)) == ({}, 0, {}, 0, 0)
+    assert (join.hot.entries, join.hot.size_bytes, join.held.entries, join.held.n_actions, len(join.sweeps)) == (
+        {},
+        0,
+        {},
+        0,
+        0,
+    )
 
 
 def test_a_late_action_for_a_closed_prediction_does_not_stay_in_memory() -> None:
