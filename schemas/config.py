@@ -1,5 +1,6 @@
 """``loopwatch.yaml`` to a `LoopwatchConfig`. Every mistake is found in one go, with its path and what to write."""
 
+import re
 from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
@@ -11,11 +12,13 @@ from .errors import ConfigError
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS
 from .outcomes import (
     DEFAULT_OUTCOME,
+    Comparison,
     Defaults,
     Kind,
     LoopwatchConfig,
     ModelConfig,
     Outcome,
+    Positive,
 )
 from .yaml_document import read_yaml
 
@@ -23,6 +26,7 @@ LONGEST_WINDOW = timedelta(days=400)
 LONGEST_RETENTION = timedelta(days=3660)
 MAX_OUTCOMES = 50
 MAX_ACTIONS = 200
+_COMPARED = re.compile(r"(>=|<=|>|<)\s*(-?[0-9]+(?:[.][0-9]+)?)")
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -47,7 +51,7 @@ def parse_config(document: object, source: str = "loopwatch.yaml") -> LoopwatchC
     >>> parse_config({"models": {"ctr": {"outcomes": {"click": {"widow": "30m"}}}}})
     Traceback (most recent call last):
     loopwatch.schemas.errors.ConfigError: loopwatch.yaml: models.ctr.outcomes.click.widow: unknown key; did you mean \
-'window'? (allowed: actions, window, on_timeout, label, combine)
+'window'? (allowed: actions, window, on_timeout, label, combine, positive)
     """
     reader = _Reader()
     config = reader.config(document)
@@ -98,7 +102,7 @@ class _Reader:
         )
 
     def _outcome(self, path: str, name: str, value: object) -> Outcome:
-        members = self._object(path, value, ("actions", "window", "on_timeout", "label", "combine"))
+        members = self._object(path, value, ("actions", "window", "on_timeout", "label", "combine", "positive"))
         return Outcome(
             name,
             self._texts(path, members, "actions", MAX_ACTIONS),
@@ -106,7 +110,22 @@ class _Reader:
             self._choice(path, members, "on_timeout", DEFAULT_OUTCOME.on_timeout),
             self._choice(path, members, "label", DEFAULT_OUTCOME.label),
             self._choice(path, members, "combine", DEFAULT_OUTCOME.combine),
+            self._positive(path, members),
         )
+
+    def _positive(self, parent: str, members: dict[str, object]) -> Positive | None:
+        value, path = members.get("positive"), _join(parent, "positive")
+        if value is None:
+            return None
+        if not isinstance(value, str) or not self._is_name(value, MAX_NAME_LENGTH):
+            self._wrong(path, f'{_shown(value)} names no labels: write "> 15" (or >=, <, <=), or one label in quotes')
+            return None
+        found = _COMPARED.fullmatch(value)
+        if found is None:
+            if value[0] in "<>=":
+                self._wrong(path, f'{_shown(value)} compares with no number: write it as in "> 15"')
+            return Positive(text=value)
+        return Positive(comparison=Comparison(found[1]), bound=float(found[2]))
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append((path, message))

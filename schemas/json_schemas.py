@@ -33,6 +33,12 @@ def config_schema() -> Schema:
             "on_timeout": _choice("What a prediction gets when nothing counted.", DEFAULT_OUTCOME.on_timeout),
             "label": _choice("Where the label comes from.", DEFAULT_OUTCOME.label),
             "combine": _choice("Which of several actions decides.", DEFAULT_OUTCOME.combine),
+            "positive": {
+                "description": "Which labels are the positive class: `> 15`, `<= 3`, or one label; else true and 1.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_NAME_LENGTH,
+            },
         },
     )
     model = _settings(

@@ -44,6 +44,23 @@ class Combine(StrEnum):
     SUM = "sum"
 
 
+class Comparison(StrEnum):
+    """How a numeric label is held against a bound."""
+
+    MORE = ">"
+    AT_LEAST = ">="
+    LESS = "<"
+    AT_MOST = "<="
+
+
+class Positive(Struct, frozen=True):
+    """Which labels are the positive class: numbers on one side of a bound, or one text."""
+
+    text: str = ""
+    comparison: Comparison | None = None
+    bound: float = 0.0
+
+
 class Outcome(Struct, frozen=True):
     """One answer to wait for.
 
@@ -57,6 +74,8 @@ class Outcome(Struct, frozen=True):
     on_timeout: OnTimeout = OnTimeout.UNLABELLED
     label: LabelRule = LabelRule.VALUE
     combine: Combine = Combine.LAST
+    positive: Positive | None = None
+    """For the metrics of a classifier; None means the label that is true or 1."""
 
     def names(self, action: str) -> bool:
         """Whether an action of this name belongs to the outcome.

@@ -12,11 +12,13 @@ from loopwatch.schemas.errors import ConfigError
 from loopwatch.schemas.outcomes import (
     DEFAULT_OUTCOME,
     Combine,
+    Comparison,
     Kind,
     LabelRule,
     LoopwatchConfig,
     OnTimeout,
     Outcome,
+    Positive,
 )
 
 DESIGN_EXAMPLE = """
@@ -95,6 +97,22 @@ def test_an_empty_list_of_actions_means_any(write) -> None:
     assert all(outcome.names("whatever") for outcome in config.for_model("m").outcomes)
 
 
+@pytest.mark.parametrize(
+    ("text", "positive"),
+    [
+        ("> 15", Positive(comparison=Comparison.MORE, bound=15)),
+        (">=0.5", Positive(comparison=Comparison.AT_LEAST, bound=0.5)),
+        ("< -3", Positive(comparison=Comparison.LESS, bound=-3)),
+        ("<= 1", Positive(comparison=Comparison.AT_MOST, bound=1)),
+        ("cancelled", Positive(text="cancelled")),
+        ("15", Positive(text="15")),
+    ],
+)
+def test_the_positive_class_is_a_side_of_a_bound_or_a_label(write, text: str, positive: Positive) -> None:
+    config = load_config(write(f'models: {{m: {{outcomes: {{o: {{positive: "{text}"}}}}}}}}'))
+    assert config.for_model("m").outcomes[0].positive == positive
+
+
 def test_all_mistakes_are_reported_at_once_with_path_value_and_what_is_allowed(write) -> None:
     found = mistakes(
         write("""
@@ -106,6 +124,8 @@ models:
       zero: {window: 0s}
       long: {window: 401d}
       42: {}
+      late: {positive: 15}
+      later: {positive: "> soon"}
     segments: [1, a, a]
     retntion: 3d
   other: [1]
@@ -124,6 +144,8 @@ model: {}
         "models.ctr.outcomes.zero.window": ("'0s'", "more than 0"),
         "models.ctr.outcomes.long.window": ("'401d'", "400d"),
         "models.ctr.outcomes.42": ("quotes",),
+        "models.ctr.outcomes.late.positive": ("15 names no labels", '"> 15"'),
+        "models.ctr.outcomes.later.positive": ("'> soon' compares with no number",),
         "models.ctr.segments[0]": ("1 is no text",),
         "models.ctr.segments[2]": ("twice",),
         "models.ctr.retntion": ("did you mean 'retention'",),

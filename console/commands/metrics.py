@@ -1,0 +1,121 @@
+"""``loopwatch metrics``: how good a model was, window by window."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...schemas.durations import parse_duration
+from ...schemas.errors import LoopwatchError
+from ..options import ConfigFile, config_of, settings_with
+from ..tabular import print_table
+
+if TYPE_CHECKING:
+    from ...stream_processors.evaluate.quality import Quality
+
+_OF_COHORT = ("predictions", "settled")
+
+
+class By(StrEnum):
+    """Whose time puts a labelled prediction into a window."""
+
+    PREDICTION = "prediction"
+    LABEL = "label"
+
+
+class Format(StrEnum):
+    """How metrics are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def metrics(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    outcome: Annotated[str | None, typer.Option(help="Outcome of the model; the first one unless you say.")] = None,
+    window: Annotated[str, typer.Option(help="Size of a window, such as 15m, 1h, 1d, 1w.")] = "1d",
+    by: Annotated[
+        By, typer.Option(help="prediction: cohorts, restated as labels come; label: what just became known.")
+    ] = By.PREDICTION,
+    since: Annotated[datetime | None, typer.Option("--from", help="Begin here (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="End before this (UTC).")] = None,
+    segment: Annotated[str | None, typer.Option(help="Key of the segments to slice by.")] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", "-f", help="json and csv have a row a metric, with its interval.")
+    ] = Format.TABLE,
+    config: ConfigFile = None,
+) -> None:
+    """Print how good a model was in each window, on how many labels that rests, and how complete they are.
+
+    The kind of the model decides which metrics there are: that of `loopwatch.yaml`, or what its labels look like.
+    Which labels are the positive class says `positive` of the outcome; without it, true and 1.
+    """
+    try:
+        size = parse_duration(window)
+    except ValueError as exc:
+        raise LoopwatchError(f"--window: {exc}") from exc
+    if size.total_seconds() < 1 or size.microseconds:
+        raise LoopwatchError(f"--window {window}: a window is one second or more, in whole seconds")
+    settings = settings_with(config)
+    models = config_of(settings)
+
+    from ...infra.clickhouse import ClickHouse
+    from ...stream_processors.evaluate.quality import known_outcomes, quality
+    from ...stream_processors.evaluate.windows import TimeOf, Windows
+
+    clickhouse, of_model = ClickHouse(settings), models.for_model(model)
+    # Without a configuration the outcomes are those that feedback names.
+    outcomes = of_model.outcomes if model in models.models else known_outcomes(clickhouse, model)
+    if not outcomes:
+        raise LoopwatchError(f"model {model} has no feedback, and --config doesn't name it")
+    chosen = next((each for each in outcomes if outcome in (None, each.name)), None)
+    if chosen is None:
+        names = ", ".join(each.name for each in outcomes)
+        raise LoopwatchError(f"--outcome {outcome}: model {model} has {names}")
+    windows = Windows(model, chosen, size, TimeOf(by), _utc(since), _utc(until), segment)
+    found = quality(clickhouse, windows, of_model.kind)
+    if not found:
+        raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
+    if format_ is Format.TABLE:
+        _print_wide(found, of_cohorts=by is By.PREDICTION, sliced=segment is not None)
+    else:
+        _print_long(found, format_)
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+
+
+def _print_wide(found: "list[Quality]", *, of_cohorts: bool, sliced: bool) -> None:
+    names = list(dict.fromkeys(name for row in found for name in row.metrics))
+    shown = ("window", *(("segment",) if sliced else ()), *(_OF_COHORT if of_cohorts else ()), "labelled", *names)
+    rows: list[list[Any]] = []
+    for row in found:
+        cells: list[Any] = [row.start, *([row.segment] if sliced else [])]
+        if of_cohorts:
+            cells += [row.predictions, None if row.completeness is None else round(row.completeness, 4)]
+        values = [round(row.metrics[name].value, 4) if name in row.metrics else None for name in names]
+        rows.append([*cells, row.labelled, *values])
+    print_table(shown, rows)
+
+
+def _print_long(found: "list[Quality]", format_: Format) -> None:
+    fields = ("window_start", "segment", "metric", "value", "lower", "upper", "n", "completeness")
+    rows = [
+        (row.start.isoformat(), row.segment, name, *metric_cells, row.completeness)
+        for row in found
+        for name, metric in row.metrics.items()
+        for metric_cells in [(metric.value, metric.lower, metric.upper, metric.n)]
+    ]
+    if format_ is Format.JSON:
+        import msgspec
+
+        document = [dict(zip(fields, row, strict=True)) for row in rows]
+        typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    else:
+        import csv
+        import sys
+
+        csv.writer(sys.stdout).writerows([fields, *rows])

@@ -1,0 +1,1 @@
+"""Metrics of models, computed by ClickHouse over windows of rows."""

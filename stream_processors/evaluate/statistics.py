@@ -1,0 +1,151 @@
+"""The queries that turn the rows of a window into the sums and counts that its metrics are made of."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ...detectors.quality.binary import BINS, Decisions, ReliabilityBin, Scores
+from ...detectors.quality.multiclass import Confusion
+from ...detectors.quality.regression import Residuals
+from ...infra.clickhouse import ClickHouse, quote
+from ...schemas.outcomes import Positive
+from .windows import TimeOf, Windows
+
+Cell = tuple[datetime, str]
+"""A window by its start, and the slice."""
+
+QUANTILES = (0.1, 0.5, 0.9)
+# As scikit-learn clips scores and guards divisions: numpy's ε of a float64.
+_EPSILON = "2.220446049250313e-16"
+
+
+def binary(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Decisions, Scores]]:
+    """Each cell with its labelled predictions: how many, their decisions, and the sums of their scores."""
+    positive = windows.outcome.positive
+    rows = _cells(
+        clickhouse,
+        windows,
+        f"{_is_positive(positive)} AS happened, {_predicted(positive)} AS said, score IS NOT NULL AS scored, "
+        f"ifNull(score, 0.5) AS p, greatest({_EPSILON}, least(1 - {_EPSILON}, p)) AS clipped, "
+        "-log(if(happened, clipped, 1 - clipped)) AS loss, pow(p - happened, 2) AS square, "
+        f"least(toUInt8(p * {BINS}), {BINS - 1}) AS bin",
+        _has_label(positive),
+        "count() AS labelled, countIf(said = 1 AND happened) AS tp, countIf(said = 1 AND NOT happened) AS fp, "
+        "countIf(said = 0 AND happened) AS fn, countIf(said = 0 AND NOT happened) AS tn, "
+        "countIf(scored) AS n, countIf(scored AND happened) AS positives, "
+        "groupArrayIf(p, scored) AS scores, groupArrayIf(happened, scored) AS labels, "
+        "sumKahanIf(loss, scored) AS losses, sumKahanIf(loss * loss, scored) AS loss_squares, "
+        "sumKahanIf(square, scored) AS squares, sumKahanIf(square * square, scored) AS square_squares, "
+        "sumMapIf([bin], [toUInt64(1)], [p], [toUInt64(happened)], scored) AS bins",
+        "labelled, tp, fp, fn, tn, n, positives, "
+        "if(positives > 0 AND positives < n, arrayROCAUC(scores, labels), nan), "
+        "if(positives > 0, arrayAUCPR(scores, labels), nan), losses, loss_squares, squares, square_squares, bins",
+    )
+    for start, segment, labelled, tp, fp, fn, tn, n, positives, *sums, bins in rows:
+        roc_auc, pr_auc, loss, loss_squares, brier, brier_squares = sums
+        curve = tuple(ReliabilityBin(*each) for each in zip(*bins[1:], strict=True))
+        scores = Scores(n, positives, roc_auc, pr_auc, loss, loss_squares, brier, brier_squares, curve)
+        yield _cell(start, segment), labelled, Decisions(tp, fp, fn, tn), scores
+
+
+def multiclass(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Confusion]]:
+    """Each cell with its labelled predictions: how many, and their confusion matrix."""
+    confusions: dict[Cell, dict[tuple[str, str], int]] = defaultdict(dict)
+    rows = clickhouse.rows(
+        f"SELECT {windows.start(windows.clock)} AS start, {windows.slice} AS slice, assumeNotNull(label) AS happened, "
+        f"assumeNotNull(prediction) AS said, count() FROM {_feedback(clickhouse, windows)} "
+        "AND label IS NOT NULL AND prediction IS NOT NULL GROUP BY start, slice, happened, said ORDER BY start, slice"
+    )
+    for start, segment, label, prediction, n in rows:
+        confusions[_cell(start, segment)][label, prediction] = n
+    for cell, confusion in confusions.items():
+        yield cell, sum(confusion.values()), confusion
+
+
+def regression(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Residuals]]:
+    """Each cell with its labelled predictions: how many, and the sums of their residuals."""
+    pinball = ", ".join(f"sumKahan(if(error < 0, -{q} * error, (1 - {q}) * error))" for q in QUANTILES)
+    rows = _cells(
+        clickhouse,
+        windows,
+        "assumeNotNull(label_value) AS truth, assumeNotNull(prediction_value) - truth AS error, "
+        f"abs(error) / greatest(abs(truth), {_EPSILON}) AS relative",
+        "label_value IS NOT NULL AND prediction_value IS NOT NULL",
+        "count() AS n, sumKahan(error) AS errors, sumKahan(error * error) AS squares, "
+        "sumKahan(pow(error, 4)) AS fourths, sumKahan(abs(error)) AS absolute, sumKahan(relative) AS relatives, "
+        f"sumKahan(relative * relative) AS relative_squares, varPopStable(truth) AS variance, [{pinball}] AS losses",
+        "n, errors, squares, fourths, absolute, relatives, relative_squares, variance * n, losses",
+    )
+    for start, segment, n, errors, squares, fourths, absolute, relative, relative_squares, variation, losses in rows:
+        pinball_losses = dict(zip(QUANTILES, losses, strict=True))
+        residuals = Residuals(
+            n, errors, squares, fourths, absolute, relative, relative_squares, variation, pinball_losses
+        )
+        yield _cell(start, segment), n, residuals
+
+
+def settled_share(clickhouse: ClickHouse, windows: Windows) -> dict[Cell, tuple[int, int]]:
+    """Predictions of each cell, and how many of them have a row for the outcome, by time of prediction."""
+    database = clickhouse.database
+    made = clickhouse.rows(
+        f"SELECT {windows.start('ts')} AS start, {windows.slice} AS slice, count() FROM {database}.predictions "
+        f"WHERE model = {quote(windows.model)} AND {windows.within('ts')} GROUP BY start, slice"
+    )
+    settled = clickhouse.rows(
+        f"SELECT {windows.start('prediction_ts')} AS start, {windows.slice} AS slice, count() "
+        f"FROM {database}.feedback_current WHERE {windows.feedback} AND {windows.within('prediction_ts')} "
+        "GROUP BY start, slice"
+    )
+    known = {(start, segment): n for start, segment, n in settled}
+    return {_cell(start, segment): (n, min(n, known.get((start, segment), 0))) for start, segment, n in made}
+
+
+def _cells(
+    clickhouse: ClickHouse, windows: Windows, of_row: str, condition: str, of_cell: str, columns: str
+) -> Sequence[Any]:
+    """Rows of (start, slice, *columns), where `of_cell` aggregates what `of_row` says of each row."""
+    rows = f"SELECT {windows.start(windows.clock)} AS start, {windows.slice} AS slice, {of_row}"
+    rows += f" FROM {_feedback(clickhouse, windows)} AND {condition}"
+    cells = f"SELECT start, slice, {of_cell} FROM ({rows}) GROUP BY start, slice"
+    return clickhouse.rows(f"SELECT start, slice, {columns} FROM ({cells}) ORDER BY start, slice")
+
+
+def _cell(start: int, segment: str) -> Cell:
+    return datetime.fromtimestamp(start, UTC), segment
+
+
+def _feedback(clickhouse: ClickHouse, windows: Windows) -> str:
+    known = "" if windows.time_of is TimeOf.PREDICTION else " AND action_ts IS NOT NULL"
+    where = f"{windows.feedback}{known} AND {windows.within(windows.clock)}"
+    return f"{clickhouse.database}.feedback_current WHERE {where}"
+
+
+def _is_positive(positive: Positive | None) -> str:
+    if positive is None:
+        return "assumeNotNull(label_value) = 1"
+    if positive.comparison is None:
+        return f"assumeNotNull(label) = {quote(positive.text)}"
+    return f"assumeNotNull(label_value) {positive.comparison} {positive.bound!r}"
+
+
+def _has_label(positive: Positive | None) -> str:
+    if positive is None:
+        return "label_value IN (0, 1)"
+    return "label IS NOT NULL" if positive.comparison is None else "label_value IS NOT NULL"
+
+
+def _predicted(positive: Positive | None) -> str:
+    """SQL of 1 or 0 for the class that was predicted, NULL where nothing says so.
+
+    True and false are the class. Then: a text is compared with the positive one, a number held against its bound, or
+    taken as the class if it is 1 or 0. Else the score decides, at a half.
+    """
+    by_score = "if(score IS NULL, NULL, score >= 0.5)"
+    truth = "prediction IN ('true', 'false'), prediction = 'true'"
+    if positive is None:
+        return f"multiIf({truth}, prediction_value IN (0, 1), prediction_value = 1, {by_score})"
+    if positive.comparison is None:
+        return f"multiIf({truth}, prediction IS NOT NULL, prediction = {quote(positive.text)}, {by_score})"
+    compared = f"prediction_value {positive.comparison} {positive.bound!r}"
+    return f"multiIf({truth}, prediction_value IS NOT NULL, {compared}, {by_score})"

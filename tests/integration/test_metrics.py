@@ -1,0 +1,296 @@
+"""Metrics of windows, beside scikit-learn's on the same rows."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from loopwatch.console.cli import app
+from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
+from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
+from loopwatch.stream_processors.evaluate.windows import TimeOf, Windows
+from sklearn import metrics as sk
+from typer.testing import CliRunner
+
+BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
+DAY = timedelta(days=1)
+N = 6000
+EXACT = 1e-9
+
+Rows = dict[str, Any]
+
+
+def rows_of(model: str, seed: int, **columns: Any) -> Rows:
+    """Feedback of a model over three days; labels come within two days, an eighth of them never."""
+    rng = np.random.default_rng(seed)
+    made = [BEGIN + timedelta(seconds=float(at)) for at in np.sort(rng.uniform(0, 3 * 86_400, N))]
+    labelled = rng.random(N) > 0.125
+    delays = rng.exponential(30_000, N).clip(max=172_800)
+    return {
+        "model": model,
+        "made": made,
+        "acted": [at + timedelta(seconds=float(delay)) for at, delay in zip(made, delays, strict=True)],
+        "labelled": labelled,
+        "country": rng.choice(["de", "fr", ""], N),
+        **columns,
+    }
+
+
+def store(clickhouse: ClickHouse, rows: Rows) -> Rows:
+    """Insert predictions and feedback; a tenth of the unlabelled predictions is still pending."""
+    ids = [f"{rows['model']}-{index}" for index in range(N)]
+    segments = [[("country", str(each))] if each else [] for each in rows["country"]]
+    shared = {
+        "prediction_id": ids,
+        "model": [rows["model"]] * N,
+        "prediction": pa.array(rows["said"], pa.string()),
+        "prediction_value": pa.array(rows["said_value"], pa.float64()),
+        "score": pa.array(rows.get("score", [None] * N), pa.float64()),
+        "segments": pa.array(segments, pa.map_(pa.string(), pa.string())),
+        "_ingested_at": pa.array([datetime.now(UTC)] * N, pa.timestamp("ms", "UTC")),
+    }
+    stamp = pa.timestamp("us", "UTC")
+    clickhouse.client.insert_arrow(
+        "predictions", pa.table({**shared, "ts": pa.array(rows["made"], stamp)}), database=clickhouse.database
+    )
+    labelled = rows["labelled"]
+    rows["settled"] = settled = [bool(known) or index % 10 != 0 for index, known in enumerate(labelled)]
+    feedback = pa.table(
+        {
+            **shared,
+            "outcome": ["answer"] * N,
+            "status": ["matched" if each else "expired" for each in labelled],
+            "label": pa.array([label if k else None for label, k in zip(rows["label"], labelled, strict=True)]),
+            "label_value": pa.array(
+                [
+                    None if value is None or not k else float(value)
+                    for value, k in zip(rows["label_value"], labelled, strict=True)
+                ],
+                pa.float64(),
+            ),
+            "prediction_ts": pa.array(rows["made"], stamp),
+            "action_ts": pa.array([at if k else None for at, k in zip(rows["acted"], labelled, strict=True)], stamp),
+            "revision": pa.array(np.where(labelled, 2, 1), pa.uint32()),
+        }
+    )
+    clickhouse.client.insert_arrow("feedback", feedback.filter(pa.array(settled)), database=clickhouse.database)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def fraud(clickhouse: ClickHouse) -> Rows:
+    """Booleans, with scores of two decimals: many ties."""
+    rng = np.random.default_rng(1)
+    score = rng.random(N).round(2)
+    truth = rng.random(N) < score
+    return store(
+        clickhouse,
+        rows_of(
+            "fraud", 2, score=score, said=np.where(score >= 0.6, "true", "false"),
+            said_value=(score >= 0.6).astype(float), truth=truth,
+            label=np.where(truth, "true", "false").tolist(), label_value=truth,
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def minutes(clickhouse: ClickHouse) -> Rows:
+    """Numbers: a delay in minutes, with a few zeros."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(20, 15, N).round(1)
+    truth[::500] = 0
+    said = truth + rng.normal(1, 4, N)
+    return store(
+        clickhouse,
+        rows_of(
+            "minutes", 4, said=[repr(float(each)) for each in said], said_value=said, truth=truth,
+            label=[repr(float(each)) for each in truth], label_value=truth,
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def animals(clickhouse: ClickHouse) -> Rows:
+    """Four classes, one of them never predicted."""
+    rng = np.random.default_rng(5)
+    truth = rng.choice(["cat", "dog", "eel", "fox"], N, p=[0.5, 0.3, 0.15, 0.05])
+    said = np.where(rng.random(N) < 0.7, truth, rng.choice(["cat", "dog"], N))
+    said[said == "fox"] = "eel"
+    nothing = [None] * N
+    return store(
+        clickhouse,
+        rows_of("animals", 6, said=said, said_value=nothing, truth=truth, label=truth.tolist(), label_value=nothing),
+    )
+
+
+def windows(model: str, **more: Any) -> Windows:
+    return Windows(model, more.pop("outcome", Outcome("answer")), **more)
+
+
+def chosen(rows: Rows, of: Callable[[int], bool] = lambda _: True) -> list[int]:
+    """Indices of the labelled rows."""
+    return [index for index in range(N) if rows["labelled"][index] and of(index)]
+
+
+def near(found: dict[str, Any], expected: dict[str, float]) -> None:
+    for name, value in expected.items():
+        assert found[name].value == pytest.approx(value, rel=EXACT, abs=EXACT), name
+
+
+def expected_binary(truth: Any, said: Any, score: Any) -> dict[str, float]:
+    return {
+        "accuracy": sk.accuracy_score(truth, said),
+        "precision": sk.precision_score(truth, said),
+        "recall": sk.recall_score(truth, said),
+        "f1": sk.f1_score(truth, said),
+        "specificity": sk.recall_score(~truth, said == 0),
+        "roc_auc": sk.roc_auc_score(truth, score),
+        "pr_auc": sk.average_precision_score(truth, score),
+        "log_loss": sk.log_loss(truth, score),
+        "brier": sk.brier_score_loss(truth, score),
+    }
+
+
+def test_binary_metrics_equal_scikit_learns(clickhouse: ClickHouse, fraud: Rows) -> None:
+    found = quality(clickhouse, windows("fraud"))
+    assert [row.start for row in found] == [BEGIN, BEGIN + DAY, BEGIN + 2 * DAY]
+    for row in found:
+        at = chosen(fraud, lambda index, row=row: row.start <= fraud["made"][index] < row.start + DAY)
+        truth, said, score = (fraud[name][at] for name in ("truth", "said_value", "score"))
+        assert row.labelled == len(at)
+        near(row.metrics, expected_binary(truth, said, score))
+
+
+def test_the_calibration_error_is_the_mean_gap_of_ten_bins(clickhouse: ClickHouse, fraud: Rows) -> None:
+    (row,) = quality(clickhouse, windows("fraud", size=30 * DAY))
+    at = chosen(fraud)
+    truth, score = fraud["truth"][at], fraud["score"][at]
+    bins = np.minimum((score * 10).astype(int), 9)
+    gaps = [abs(score[bins == each].sum() - truth[bins == each].sum()) for each in range(10)]
+    assert row.metrics["calibration_error"].value == pytest.approx(sum(gaps) / len(at), rel=EXACT)
+
+
+def test_regression_metrics_equal_scikit_learns(clickhouse: ClickHouse, minutes: Rows) -> None:
+    (row,) = quality(clickhouse, windows("minutes", size=30 * DAY))
+    at = chosen(minutes)
+    truth, said = minutes["truth"][at], minutes["said_value"][at]
+    near(
+        row.metrics,
+        {
+            "mae": sk.mean_absolute_error(truth, said),
+            "rmse": sk.root_mean_squared_error(truth, said),
+            "mape": sk.mean_absolute_percentage_error(truth, said),
+            "r2": sk.r2_score(truth, said),
+            "bias": float(np.mean(said - truth)),
+            **{f"quantile_loss_{q}": sk.mean_pinball_loss(truth, said, alpha=q) for q in (0.1, 0.5, 0.9)},
+        },
+    )
+
+
+def test_multiclass_metrics_equal_scikit_learns(clickhouse: ClickHouse, animals: Rows) -> None:
+    (row,) = quality(clickhouse, windows("animals", size=30 * DAY))
+    at = chosen(animals)
+    truth, said = animals["truth"][at], animals["said"][at]
+    expected = {"accuracy": sk.accuracy_score(truth, said)}
+    for average in ("macro", "weighted"):
+        for name, of in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+            expected[f"{average}_{name}"] = of(truth, said, average=average, zero_division=0)
+    near(row.metrics, expected)
+
+
+def test_a_bound_on_numbers_makes_two_classes_of_them(clickhouse: ClickHouse, minutes: Rows) -> None:
+    late = Outcome("answer", positive=Positive(comparison=Comparison.MORE, bound=15))
+    (row,) = quality(clickhouse, windows("minutes", size=30 * DAY, outcome=late))
+    at = chosen(minutes)
+    truth, said = minutes["truth"][at] > 15, minutes["said_value"][at] > 15
+    near(row.metrics, {"accuracy": sk.accuracy_score(truth, said), "f1": sk.f1_score(truth, said)})
+    assert "roc_auc" not in row.metrics
+
+
+def test_one_label_against_the_rest(clickhouse: ClickHouse, animals: Rows) -> None:
+    eel = Outcome("answer", positive=Positive(text="eel"))
+    (row,) = quality(clickhouse, windows("animals", size=30 * DAY, outcome=eel))
+    at = chosen(animals)
+    truth, said = animals["truth"][at] == "eel", animals["said"][at] == "eel"
+    near(row.metrics, {"precision": sk.precision_score(truth, said), "recall": sk.recall_score(truth, said)})
+
+
+def test_completeness_is_the_share_that_is_settled(clickhouse: ClickHouse, fraud: Rows) -> None:
+    for row in quality(clickhouse, windows("fraud")):
+        at = [index for index in range(N) if row.start <= fraud["made"][index] < row.start + DAY]
+        assert row.predictions == len(at)
+        assert row.completeness == pytest.approx(np.mean([fraud["settled"][index] for index in at]))
+        assert 0.9 < (row.completeness or 0) < 1
+
+
+def test_by_label_time_a_prediction_is_in_the_window_of_its_action(clickhouse: ClickHouse, fraud: Rows) -> None:
+    found = quality(clickhouse, windows("fraud", time_of=TimeOf.LABEL))
+    assert len(found) == 5
+    for row in found:
+        at = chosen(fraud, lambda index, row=row: row.start <= fraud["acted"][index] < row.start + DAY)
+        assert (row.labelled, row.predictions, row.completeness) == (len(at), None, None)
+        near(row.metrics, {"accuracy": sk.accuracy_score(fraud["truth"][at], fraud["said_value"][at])})
+
+
+def test_slices_have_windows_of_their_own(clickhouse: ClickHouse, fraud: Rows) -> None:
+    found = quality(clickhouse, windows("fraud", size=30 * DAY, segment="country"))
+    assert [row.segment for row in found] == ["", "de", "fr"]
+    for row in found:
+        at = chosen(fraud, lambda index, row=row: fraud["country"][index] == row.segment)
+        near(row.metrics, {"roc_auc": sk.roc_auc_score(fraud["truth"][at], fraud["score"][at])})
+
+
+def test_since_and_until_cut_the_rows(clickhouse: ClickHouse, fraud: Rows) -> None:
+    since, until = BEGIN + timedelta(hours=6, microseconds=1), BEGIN + timedelta(hours=30)
+    found = quality(clickhouse, windows("fraud", since=since, until=until))
+    at = chosen(fraud, lambda index: since <= fraud["made"][index] < until)
+    assert sum(row.labelled for row in found) == len(at)
+
+
+def test_labels_say_what_kind_a_model_is(clickhouse: ClickHouse, fraud: Rows, minutes: Rows, animals: Rows) -> None:
+    kinds = [infer_kind(clickhouse, windows(rows["model"])) for rows in (fraud, minutes, animals)]
+    assert kinds == [Kind.CLASSIFICATION, Kind.REGRESSION, Kind.MULTICLASS]
+    assert known_outcomes(clickhouse, "fraud") == [Outcome("answer")]
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says(clickhouse: ClickHouse, fraud: Rows) -> None:
+    (whole,) = quality(clickhouse, windows("fraud", size=30 * DAY))
+    hours = quality(clickhouse, windows("fraud", size=timedelta(minutes=30)))
+    for name in ("accuracy", "precision", "recall", "f1", "roc_auc", "brier"):
+        inside = [_holds(row, name, whole.metrics[name].value) for row in hours if name in row.metrics]
+        assert len(inside) > 100
+        assert 0.88 <= np.mean(inside) <= 1, name
+
+
+def _holds(row: Quality, name: str, truth: float) -> bool:
+    metric = row.metrics[name]
+    return metric.lower is not None and metric.upper is not None and metric.lower <= truth <= metric.upper
+
+
+def test_the_command_prints_tables_csv_and_json(
+    clickhouse: ClickHouse, fraud: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_URL", clickhouse.address)
+    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_DATABASE", clickhouse.database)
+    expected = {
+        (row.start.isoformat(), name): m.value
+        for row in quality(clickhouse, windows("fraud"))
+        for name, m in row.metrics.items()
+    }
+    table = CliRunner().invoke(app, ["metrics", "fraud"])
+    assert table.exit_code == 0
+    assert "roc_auc" in table.stdout
+    assert "2025-03-05" in table.stdout
+    as_json = json.loads(CliRunner().invoke(app, ["metrics", "fraud", "--format", "json"]).stdout)
+    assert {(row["window_start"], row["metric"]): row["value"] for row in as_json} == expected
+    as_csv = csv.DictReader(io.StringIO(CliRunner().invoke(app, ["metrics", "fraud", "--format", "csv"]).stdout))
+    assert {(row["window_start"], row["metric"]): float(row["value"]) for row in as_csv} == expected
+    nothing = CliRunner().invoke(app, ["metrics", "nobody"])
+    assert nothing.exit_code != 0
+    assert "nobody has no feedback" in nothing.stderr
