@@ -38,6 +38,9 @@ class BatchConsumer(driver.Consumer):
         """Gaps inside and between batches need no bookkeeping: a batch is passed as a whole."""
 
     def _new_offset(self, tp: TP) -> int | None:
+        # Faust's own tracking would work these off here: kept, they grow by every batch.
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
         return self.watermark.position(tp)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
