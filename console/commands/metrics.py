@@ -8,6 +8,7 @@ import typer
 
 from ...schemas.durations import parse_duration
 from ...schemas.errors import LoopwatchError
+from ...schemas.windows import TimeOf
 from ..options import ConfigFile, config_of, settings_with
 from ..tabular import print_table
 
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from ...stream_processors.evaluate.quality import Quality
 
 _OF_COHORT = ("predictions", "settled")
-
-
-class By(StrEnum):
-    """Whose time puts a labelled prediction into a window."""
-
-    PREDICTION = "prediction"
-    LABEL = "label"
 
 
 class Format(StrEnum):
@@ -37,8 +31,8 @@ def metrics(
     outcome: Annotated[str | None, typer.Option(help="Outcome of the model; the first one unless you say.")] = None,
     window: Annotated[str, typer.Option(help="Size of a window, such as 15m, 1h, 1d, 1w.")] = "1d",
     by: Annotated[
-        By, typer.Option(help="prediction: cohorts, restated as labels come; label: what just became known.")
-    ] = By.PREDICTION,
+        TimeOf, typer.Option(help="prediction: cohorts, restated as labels come; label: what just became known.")
+    ] = TimeOf.PREDICTION,
     since: Annotated[datetime | None, typer.Option("--from", help="Begin here (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option("--to", help="End before this (UTC).")] = None,
     segment: Annotated[str | None, typer.Option(help="Key of the segments to slice by.")] = None,
@@ -63,7 +57,7 @@ def metrics(
 
     from ...infra.clickhouse import ClickHouse
     from ...stream_processors.evaluate.quality import known_outcomes, quality
-    from ...stream_processors.evaluate.windows import TimeOf, Windows
+    from ...stream_processors.evaluate.windows import Windows
 
     clickhouse, of_model = ClickHouse(settings), models.for_model(model)
     # Without a configuration the outcomes are those that feedback names.
@@ -74,12 +68,12 @@ def metrics(
     if chosen is None:
         names = ", ".join(each.name for each in outcomes)
         raise LoopwatchError(f"--outcome {outcome}: model {model} has {names}")
-    windows = Windows(model, chosen, size, TimeOf(by), _utc(since), _utc(until), segment)
+    windows = Windows(model, chosen, size, by, _utc(since), _utc(until), segment)
     found = quality(clickhouse, windows, of_model.kind)
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
     if format_ is Format.TABLE:
-        _print_wide(found, of_cohorts=by is By.PREDICTION, sliced=segment is not None)
+        _print_wide(found, of_cohorts=by is TimeOf.PREDICTION, sliced=segment is not None)
     else:
         _print_long(found, format_)
 

@@ -11,9 +11,10 @@ from ...detectors.quality.multiclass import of_confusion
 from ...detectors.quality.regression import of_residuals
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
+from ...schemas.windows import TimeOf
 from . import statistics
 from .statistics import Cell
-from .windows import TimeOf, Windows
+from .windows import Windows
 
 
 class Quality(Struct, frozen=True):
@@ -53,13 +54,13 @@ def known_outcomes(clickhouse: ClickHouse, model: str) -> list[Outcome]:
 
 
 def infer_kind(clickhouse: ClickHouse, windows: Windows) -> Kind:
-    """What the labels of the outcome look like."""
+    """What the labels of the outcome look like, of all time: a model has one kind, whichever windows are asked for."""
     if windows.outcome.positive is not None:
         return Kind.CLASSIFICATION
     ((labelled, two_classes, numbers, scored),) = clickhouse.rows(
         "SELECT countIf(label IS NOT NULL), countIf(label_value IN (0, 1)), "
         "countIf(label_value IS NOT NULL AND prediction_value IS NOT NULL), countIf(score IS NOT NULL) "
-        f"FROM {clickhouse.database}.feedback_current WHERE {windows.feedback} AND {windows.within('prediction_ts')}"
+        f"FROM {clickhouse.database}.feedback_current WHERE {windows.feedback}"
     )
     if labelled == two_classes:
         return Kind.CLASSIFICATION

@@ -10,7 +10,8 @@ from ...detectors.quality.multiclass import Confusion
 from ...detectors.quality.regression import Residuals
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Positive
-from .windows import TimeOf, Windows
+from ...schemas.windows import TimeOf
+from .windows import Windows
 
 Cell = tuple[datetime, str]
 """A window by its start, and the slice."""

@@ -1,21 +1,14 @@
 """Which rows a metric is about: one outcome of one model, cut into windows of time and into slices."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from msgspec import Struct
 
 from ...infra.clickhouse import quote
 from ...schemas.outcomes import Outcome
-
-
-class TimeOf(StrEnum):
-    """What puts a labelled prediction into a window."""
-
-    PREDICTION = "prediction"
-    """When it was made: a cohort, whose metrics are restated as its labels come."""
-    LABEL = "label"
-    """When the action that decides its label happened: what just became known."""
+from ...schemas.windows import TimeOf
+from ..lookups import instant as sql_instant
+from ..records import micros_of
 
 
 class Windows(Struct, frozen=True):
@@ -57,9 +50,5 @@ class Windows(Struct, frozen=True):
         conditions = ["1"]
         for comparison, instant in ((">=", self.since), ("<", self.until)):
             if instant is not None:
-                conditions.append(f"{clock} {comparison} fromUnixTimestamp64Micro({_micros(instant)}, 'UTC')")
+                conditions.append(f"{clock} {comparison} {sql_instant(micros_of(instant))}")
         return " AND ".join(conditions)
-
-
-def _micros(instant: datetime) -> int:
-    return int(instant.timestamp()) * 1_000_000 + instant.microsecond

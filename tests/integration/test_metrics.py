@@ -13,8 +13,9 @@ import pytest
 from loopwatch.console.cli import app
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
+from loopwatch.schemas.windows import TimeOf
 from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
-from loopwatch.stream_processors.evaluate.windows import TimeOf, Windows
+from loopwatch.stream_processors.evaluate.windows import Windows
 from sklearn import metrics as sk
 from typer.testing import CliRunner
 
@@ -256,6 +257,10 @@ def test_since_and_until_cut_the_rows(clickhouse: ClickHouse, fraud: Rows) -> No
 def test_labels_say_what_kind_a_model_is(clickhouse: ClickHouse, fraud: Rows, minutes: Rows, animals: Rows) -> None:
     kinds = [infer_kind(clickhouse, windows(rows["model"])) for rows in (fraud, minutes, animals)]
     assert kinds == [Kind.CLASSIFICATION, Kind.REGRESSION, Kind.MULTICLASS]
+    # Labels that came after the last prediction are of the same model.
+    late = quality(clickhouse, windows("minutes", time_of=TimeOf.LABEL, since=BEGIN + 3 * DAY))
+    assert [row.start for row in late] == [BEGIN + 3 * DAY, BEGIN + 4 * DAY]
+    assert all("mae" in row.metrics for row in late)
     assert known_outcomes(clickhouse, "fraud") == [Outcome("answer")]
 
 
