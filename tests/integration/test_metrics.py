@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from loopwatch.console.cli import app
 from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.schemas.errors import LoopwatchError
 from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
 from loopwatch.schemas.windows import TimeOf
 from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
@@ -262,6 +263,14 @@ def test_labels_say_what_kind_a_model_is(clickhouse: ClickHouse, fraud: Rows, mi
     assert [row.start for row in late] == [BEGIN + 3 * DAY, BEGIN + 4 * DAY]
     assert all("mae" in row.metrics for row in late)
     assert known_outcomes(clickhouse, "fraud") == [Outcome("answer")]
+
+
+def test_yes_and_no_beside_numbers_ask_for_the_positive_class(clickhouse: ClickHouse, minutes: Rows) -> None:
+    late = minutes["said_value"] > 15
+    rows = rows_of("late", 7, said=np.where(late, "true", "false"), said_value=late.astype(float))
+    store(clickhouse, {**rows, "label": minutes["label"], "label_value": minutes["label_value"]})
+    with pytest.raises(LoopwatchError, match="`positive` of outcome answer"):
+        quality(clickhouse, windows("late"))
 
 
 def test_an_interval_holds_the_truth_about_as_often_as_it_says(clickhouse: ClickHouse, fraud: Rows) -> None:
