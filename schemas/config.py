@@ -20,12 +20,14 @@ from .outcomes import (
     Outcome,
     Positive,
 )
+from .windows import Window
 from .yaml_document import read_yaml
 
 LONGEST_WINDOW = timedelta(days=400)
 LONGEST_RETENTION = timedelta(days=3660)
 MAX_OUTCOMES = 50
 MAX_ACTIONS = 200
+MAX_WINDOWS = 10
 _COMPARED = re.compile(r"(>=|<=|>|<)\s*(-?[0-9]+(?:[.][0-9]+)?)")
 
 S = TypeVar("S", bound=StrEnum)
@@ -76,17 +78,18 @@ class _Reader:
         return LoopwatchConfig(models, defaults)
 
     def _defaults(self, path: str, value: object) -> Defaults:
-        members = self._object(path, value, ("disorder", "orphan_grace", "retention"))
+        members = self._object(path, value, ("disorder", "orphan_grace", "retention", "windows"))
         usual = Defaults()
         hour, zero = timedelta(hours=1), timedelta()
         return Defaults(
             disorder=self._duration(path, members, "disorder", usual.disorder, zero, hour),
             orphan_grace=self._duration(path, members, "orphan_grace", usual.orphan_grace, zero, LONGEST_WINDOW),
             retention=self._duration(path, members, "retention", usual.retention, zero, LONGEST_RETENTION),
+            windows=self._windows(path, members, usual.windows),
         )
 
     def _model(self, path: str, name: str, value: object, defaults: Defaults) -> ModelConfig:
-        members = self._object(path, value, ("kind", "outcomes", "segments", "retention"))
+        members = self._object(path, value, ("kind", "outcomes", "segments", "retention", "windows"))
         outcomes_path = _join(path, "outcomes")
         named = self._named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
         if len(named) > MAX_OUTCOMES:
@@ -99,6 +102,7 @@ class _Reader:
             outcomes or (DEFAULT_OUTCOME,),
             self._texts(path, members, "segments", MAX_SEGMENTS),
             self._duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
+            self._windows(path, members, defaults.windows),
         )
 
     def _outcome(self, path: str, name: str, value: object) -> Outcome:
@@ -126,6 +130,16 @@ class _Reader:
                 self._wrong(path, f'{_shown(value)} compares with no number: write it as in "> 15"')
             return Positive(text=value)
         return Positive(comparison=Comparison(found[1]), bound=float(found[2]))
+
+    def _windows(self, parent: str, members: dict[str, object], usual: tuple[Window, ...]) -> tuple[Window, ...]:
+        path = _join(parent, "windows")
+        windows: list[Window] = []
+        for position, text in enumerate(self._texts(parent, members, "windows", MAX_WINDOWS)):
+            try:
+                windows.append(Window.parse(text))
+            except ValueError as exc:
+                self._wrong(f"{path}[{position}]", str(exc))
+        return tuple(windows) or usual
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append((path, message))

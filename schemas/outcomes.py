@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from .windows import Window
+
 
 class Kind(StrEnum):
     """What a model does, which decides the metrics that fit it."""
@@ -87,6 +89,7 @@ class Outcome(Struct, frozen=True):
 
 
 DEFAULT_OUTCOME = Outcome("default")
+DEFAULT_WINDOWS = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
 
 
 class Defaults(Struct, frozen=True):
@@ -98,16 +101,19 @@ class Defaults(Struct, frozen=True):
     """How long an action waits for its prediction before it is an orphan."""
     retention: timedelta = timedelta(days=365)
     """How long after the end of the model's longest window a late action may still revise an outcome."""
+    windows: tuple[Window, ...] = DEFAULT_WINDOWS
+    """In which windows table `metrics` says how good a model is."""
 
 
 class ModelConfig(Struct, frozen=True):
-    """One model: its outcomes, slices, and for how long late actions may revise."""
+    """One model: its outcomes, slices, windows of its metrics, and for how long late actions may revise."""
 
     name: str
     kind: Kind | None = None
     outcomes: tuple[Outcome, ...] = (DEFAULT_OUTCOME,)
     segments: tuple[str, ...] = ()
     retention: timedelta = Defaults().retention
+    windows: tuple[Window, ...] = DEFAULT_WINDOWS
 
     @property
     def longest_window(self) -> timedelta:
@@ -127,10 +133,10 @@ class LoopwatchConfig(Struct, frozen=True):
         >>> LoopwatchConfig().for_model("never-heard-of").outcomes[0].window
         datetime.timedelta(days=1)
         """
-        return self.models.get(name) or _unregistered(name, self.defaults.retention)
+        return self.models.get(name) or _unregistered(name, self.defaults.retention, self.defaults.windows)
 
 
 # Bounded: names of unknown models come from events.
 @lru_cache(maxsize=10_000)
-def _unregistered(name: str, retention: timedelta) -> ModelConfig:
-    return ModelConfig(name, retention=retention)
+def _unregistered(name: str, retention: timedelta, windows: tuple[Window, ...]) -> ModelConfig:
+    return ModelConfig(name, retention=retention, windows=windows)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...schemas.durations import parse_duration
 from ...schemas.errors import LoopwatchError
-from ...schemas.windows import TimeOf
+from ...schemas.windows import TimeOf, Window
 from ..options import ConfigFile, config_of, settings_with
 from ..tabular import print_table
 
@@ -29,13 +28,17 @@ class Format(StrEnum):
 def metrics(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     outcome: Annotated[str | None, typer.Option(help="Outcome of the model; the first one unless you say.")] = None,
-    window: Annotated[str, typer.Option(help="Size of a window, such as 15m, 1h, 1d, 1w.")] = "1d",
+    window: Annotated[
+        str, typer.Option(help="Size of a window, such as 15m, 1h, 1d; sliding with a step, as in 7d/1d.")
+    ] = "1d",
     by: Annotated[
         TimeOf, typer.Option(help="prediction: cohorts, restated as labels come; label: what just became known.")
     ] = TimeOf.PREDICTION,
     since: Annotated[datetime | None, typer.Option("--from", help="Begin here (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option("--to", help="End before this (UTC).")] = None,
-    segment: Annotated[str | None, typer.Option(help="Key of the segments to slice by.")] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="Slice by a key of the segments, by version, or by variants.EXPERIMENT.")
+    ] = None,
     format_: Annotated[
         Format, typer.Option("--format", "-f", help="json and csv have a row a metric, with its interval.")
     ] = Format.TABLE,
@@ -47,16 +50,15 @@ def metrics(
     Which labels are the positive class says `positive` of the outcome; without it, true and 1.
     """
     try:
-        size = parse_duration(window)
+        size = Window.parse(window)
     except ValueError as exc:
         raise LoopwatchError(f"--window: {exc}") from exc
-    if size.total_seconds() < 1 or size.microseconds:
-        raise LoopwatchError(f"--window {window}: a window is one second or more, in whole seconds")
     settings = settings_with(config)
     models = config_of(settings)
 
     from ...infra.clickhouse import ClickHouse
     from ...stream_processors.evaluate.quality import known_outcomes, quality
+    from ...stream_processors.evaluate.slices import Slicing
     from ...stream_processors.evaluate.windows import Windows
 
     clickhouse, of_model = ClickHouse(settings), models.for_model(model)
@@ -68,7 +70,8 @@ def metrics(
     if chosen is None:
         names = ", ".join(each.name for each in outcomes)
         raise LoopwatchError(f"--outcome {outcome}: model {model} has {names}")
-    windows = Windows(model, chosen, size, by, _utc(since), _utc(until), segment)
+    slicing = Slicing() if segment is None else Slicing((segment,))
+    windows = Windows(model, chosen, size, by, _utc(since), _utc(until), slicing)
     found = quality(clickhouse, windows, of_model.kind)
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
@@ -87,7 +90,7 @@ def _print_wide(found: "list[Quality]", *, of_cohorts: bool, sliced: bool) -> No
     shown = ("window", *(("segment",) if sliced else ()), *(_OF_COHORT if of_cohorts else ()), "labelled", *names)
     rows: list[list[Any]] = []
     for row in found:
-        cells: list[Any] = [row.start, *([row.segment] if sliced else [])]
+        cells: list[Any] = [row.cell.start, *([row.cell.value] if sliced else [])]
         if of_cohorts:
             cells += [row.predictions, None if row.completeness is None else round(row.completeness, 4)]
         values = [round(row.metrics[name].value, 4) if name in row.metrics else None for name in names]
@@ -98,7 +101,7 @@ def _print_wide(found: "list[Quality]", *, of_cohorts: bool, sliced: bool) -> No
 def _print_long(found: "list[Quality]", format_: Format) -> None:
     fields = ("window_start", "segment", "metric", "value", "lower", "upper", "n", "completeness")
     rows = [
-        (row.start.isoformat(), row.segment, name, *metric_cells, row.completeness)
+        (row.cell.start.isoformat(), row.cell.value, name, *metric_cells, row.completeness)
         for row in found
         for name, metric in row.metrics.items()
         for metric_cells in [(metric.value, metric.lower, metric.upper, metric.n)]

@@ -1,7 +1,6 @@
 """How good a model was in each window, as far as its outcomes are known."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -14,8 +13,7 @@ from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import Kind, Outcome
 from ...schemas.windows import TimeOf
 from . import statistics
-from .statistics import Cell
-from .windows import Windows
+from .windows import Cell, Windows
 
 
 class Quality(Struct, frozen=True):
@@ -25,8 +23,7 @@ class Quality(Struct, frozen=True):
     `completeness` is the share of them whose outcome is settled: labelled, or expired.
     """
 
-    start: datetime
-    segment: str
+    cell: Cell
     labelled: int
     metrics: dict[str, Estimate]
     predictions: int | None = None
@@ -41,7 +38,7 @@ def quality(clickhouse: ClickHouse, windows: Windows, kind: Kind | None = None) 
     kind = kind or infer_kind(clickhouse, windows)
     measured = {cell: (labelled, metrics) for cell, labelled, metrics in _measured(clickhouse, windows, kind)}
     if windows.time_of is TimeOf.LABEL:
-        return [Quality(*cell, *known) for cell, known in sorted(measured.items())]
+        return [Quality(cell, *known) for cell, known in sorted(measured.items())]
     made = statistics.settled_share(clickhouse, windows)
     return [_of_cohort(cell, made, measured) for cell in sorted(made.keys() | measured.keys())]
 
@@ -96,4 +93,4 @@ def _of_cohort(
 ) -> Quality:
     predictions, settled = made.get(cell, (0, 0))
     labelled, metrics = measured.get(cell, (0, {}))
-    return Quality(*cell, labelled, metrics, predictions, settled / predictions if predictions else None)
+    return Quality(cell, labelled, metrics, predictions, settled / predictions if predictions else None)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from ...detectors.quality.binary import BINS, Decisions, ReliabilityBin, Scores
@@ -10,11 +9,7 @@ from ...detectors.quality.multiclass import Confusion
 from ...detectors.quality.regression import Residuals
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Positive
-from ...schemas.windows import TimeOf
-from .windows import Windows
-
-Cell = tuple[datetime, str]
-"""A window by its start, and the slice."""
+from .windows import Cell, Windows
 
 QUANTILES = (0.1, 0.5, 0.9)
 # As scikit-learn clips scores and guards divisions: numpy's ε of a float64.
@@ -43,23 +38,25 @@ def binary(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int
         "if(positives > 0 AND positives < n, arrayROCAUC(scores, labels), nan), "
         "if(positives > 0, arrayAUCPR(scores, labels), nan), losses, loss_squares, squares, square_squares, bins",
     )
-    for start, segment, labelled, tp, fp, fn, tn, n, positives, *sums, bins in rows:
+    for start, slice_, labelled, tp, fp, fn, tn, n, positives, *sums, bins in rows:
         roc_auc, pr_auc, loss, loss_squares, brier, brier_squares = sums
         curve = tuple(ReliabilityBin(*each) for each in zip(*bins[1:], strict=True))
         scores = Scores(n, positives, roc_auc, pr_auc, loss, loss_squares, brier, brier_squares, curve)
-        yield _cell(start, segment), labelled, Decisions(tp, fp, fn, tn), scores
+        yield Cell.of(start, slice_), labelled, Decisions(tp, fp, fn, tn), scores
 
 
 def multiclass(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Confusion]]:
     """Each cell with its labelled predictions: how many, and their confusion matrix."""
     confusions: dict[Cell, dict[tuple[str, str], int]] = defaultdict(dict)
+    of_row = "assumeNotNull(label) AS happened, assumeNotNull(prediction) AS said"
+    source = f"{windows.labels(clickhouse.database)} AND label IS NOT NULL AND prediction IS NOT NULL"
     rows = clickhouse.rows(
-        f"SELECT {windows.start(windows.clock)} AS start, {windows.slice} AS slice, assumeNotNull(label) AS happened, "
-        f"assumeNotNull(prediction) AS said, count() FROM {_feedback(clickhouse, windows)} "
-        "AND label IS NOT NULL AND prediction IS NOT NULL GROUP BY start, slice, happened, said ORDER BY start, slice"
+        f"SELECT start, slice, happened, said, count() "
+        f"FROM {windows.cells(clickhouse.database, of_row, source, windows.clock)} "
+        "GROUP BY start, slice, happened, said ORDER BY start, slice"
     )
-    for start, segment, label, prediction, n in rows:
-        confusions[_cell(start, segment)][label, prediction] = n
+    for start, slice_, label, prediction, n in rows:
+        confusions[Cell.of(start, slice_)][label, prediction] = n
     for cell, confusion in confusions.items():
         yield cell, sum(confusion.values()), confusion
 
@@ -78,48 +75,38 @@ def regression(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell,
         f"sumKahan(relative * relative) AS relative_squares, varPopStable(truth) AS variance, [{pinball}] AS losses",
         "n, errors, squares, fourths, absolute, relatives, relative_squares, variance * n, losses",
     )
-    for start, segment, n, errors, squares, fourths, absolute, relative, relative_squares, variation, losses in rows:
+    for start, slice_, n, errors, squares, fourths, absolute, relative, relative_squares, variation, losses in rows:
         pinball_losses = dict(zip(QUANTILES, losses, strict=True))
         residuals = Residuals(
             n, errors, squares, fourths, absolute, relative, relative_squares, variation, pinball_losses
         )
-        yield _cell(start, segment), n, residuals
+        yield Cell.of(start, slice_), n, residuals
 
 
 def settled_share(clickhouse: ClickHouse, windows: Windows) -> dict[Cell, tuple[int, int]]:
     """Predictions of each cell, and how many of them have a row for the outcome, by time of prediction."""
     database = clickhouse.database
-    made = clickhouse.rows(
-        f"SELECT {windows.start('ts')} AS start, {windows.slice} AS slice, count() FROM {database}.predictions "
-        f"WHERE model = {quote(windows.model)} AND {windows.within('ts')} GROUP BY start, slice"
+    made, settled = (
+        {
+            Cell.of(start, slice_): n
+            for start, slice_, n in clickhouse.rows(
+                f"SELECT start, slice, count() FROM {windows.cells(database, '1 AS one', source, clock)} "
+                "GROUP BY start, slice"
+            )
+        }
+        for source, clock in ((windows.predictions(database), "ts"), (windows.labels(database), "prediction_ts"))
     )
-    settled = clickhouse.rows(
-        f"SELECT {windows.start('prediction_ts')} AS start, {windows.slice} AS slice, count() "
-        f"FROM {database}.feedback_current WHERE {windows.feedback} AND {windows.within('prediction_ts')} "
-        "GROUP BY start, slice"
-    )
-    known = {(start, segment): n for start, segment, n in settled}
-    return {_cell(start, segment): (n, min(n, known.get((start, segment), 0))) for start, segment, n in made}
+    return {cell: (n, min(n, settled.get(cell, 0))) for cell, n in made.items()}
 
 
 def _cells(
     clickhouse: ClickHouse, windows: Windows, of_row: str, condition: str, of_cell: str, columns: str
 ) -> Sequence[Any]:
     """Rows of (start, slice, *columns), where `of_cell` aggregates what `of_row` says of each row."""
-    rows = f"SELECT {windows.start(windows.clock)} AS start, {windows.slice} AS slice, {of_row}"
-    rows += f" FROM {_feedback(clickhouse, windows)} AND {condition}"
-    cells = f"SELECT start, slice, {of_cell} FROM ({rows}) GROUP BY start, slice"
+    source = f"{windows.labels(clickhouse.database)} AND {condition}"
+    rows = windows.cells(clickhouse.database, of_row, source, windows.clock)
+    cells = f"SELECT start, slice, {of_cell} FROM {rows} GROUP BY start, slice"
     return clickhouse.rows(f"SELECT start, slice, {columns} FROM ({cells}) ORDER BY start, slice")
-
-
-def _cell(start: int, segment: str) -> Cell:
-    return datetime.fromtimestamp(start, UTC), segment
-
-
-def _feedback(clickhouse: ClickHouse, windows: Windows) -> str:
-    known = "" if windows.time_of is TimeOf.PREDICTION else " AND action_ts IS NOT NULL"
-    where = f"{windows.feedback}{known} AND {windows.within(windows.clock)}"
-    return f"{clickhouse.database}.feedback_current WHERE {where}"
 
 
 def _is_positive(positive: Positive | None) -> str:

@@ -1,29 +1,43 @@
 """Which rows a metric is about: one outcome of one model, cut into windows of time and into slices."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ...infra.clickhouse import quote
 from ...schemas.outcomes import Outcome
-from ...schemas.windows import TimeOf
+from ...schemas.windows import TimeOf, Window
 from ..lookups import instant as sql_instant
 from ..records import micros_of
+from .slices import MOST_VALUES, OTHER, Slicing
+
+
+class Cell(NamedTuple):
+    """A window by its start, and one slice of it; no slice has key and value ""."""
+
+    start: datetime
+    key: str = ""
+    value: str = ""
+
+    @classmethod
+    def of(cls, start: int, slice_: Sequence[str]) -> "Cell":
+        """From what ClickHouse says: seconds since 1970, and (key, value)."""
+        return cls(datetime.fromtimestamp(start, UTC), *slice_)
 
 
 class Windows(Struct, frozen=True):
-    """Tumbling windows of `size`, whole seconds, aligned to 1970. `since` is inclusive, `until` is not.
-
-    `segment` names a key of the predictions' segments; each of its values has windows of its own, "" being none.
-    """
+    """`since` is inclusive, `until` is not; both cut the rows. `starts` are the windows that are asked for, or all."""
 
     model: str
     outcome: Outcome
-    size: timedelta = timedelta(days=1)
+    window: Window = Window.tumbling(timedelta(days=1))
     time_of: TimeOf = TimeOf.PREDICTION
     since: datetime | None = None
     until: datetime | None = None
-    segment: str | None = None
+    slicing: Slicing = Slicing()
+    starts: tuple[int, ...] | None = None
 
     @property
     def feedback(self) -> str:
@@ -35,15 +49,27 @@ class Windows(Struct, frozen=True):
         """Column of `feedback_current` that puts a row into its window."""
         return "prediction_ts" if self.time_of is TimeOf.PREDICTION else "assumeNotNull(action_ts)"
 
-    def start(self, clock: str) -> str:
-        """SQL of the second since 1970 at which the window of `clock` starts."""
-        seconds = int(self.size.total_seconds())
-        return f"intDiv(toUnixTimestamp64Micro({clock}), {seconds * 1_000_000}) * {seconds}"
+    def cells(self, database: str, select: str, source: str, clock: str) -> str:
+        """SQL of rows (start, slice, …): what `select` says of each row of `source`, once for every cell it is in.
 
-    @property
-    def slice(self) -> str:
-        """SQL of the slice of a row."""
-        return "''" if self.segment is None else f"segments[{quote(self.segment)}]"
+        `source` is a table with its conditions, `clock` its column of time. Rare values of a slice are `OTHER`.
+        """
+        conditions = f"{source} AND {self.within(clock)}"
+        rows = f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice, {select} FROM {conditions}"
+        rows = f"SELECT * FROM ({rows}) WHERE {self._asked_for}"
+        if not self.slicing.is_sliced:
+            return f"({rows})"
+        fold = f"if((start, slice) IN ({self._common(database)}), slice, (slice.1, {quote(OTHER)}))"
+        return f"(SELECT * REPLACE ({fold} AS slice) FROM ({rows}))"
+
+    def predictions(self, database: str) -> str:
+        """The predictions of the model as a `source` of cells."""
+        return f"{database}.predictions WHERE model = {quote(self.model)}"
+
+    def labels(self, database: str) -> str:
+        """The feedback of the outcome as a `source` of cells; by time of label that which has one."""
+        known = "" if self.time_of is TimeOf.PREDICTION else " AND action_ts IS NOT NULL"
+        return f"{database}.feedback_current WHERE {self.feedback}{known}"
 
     def within(self, clock: str) -> str:
         """SQL condition that `clock` lies in the time asked for."""
@@ -52,3 +78,26 @@ class Windows(Struct, frozen=True):
             if instant is not None:
                 conditions.append(f"{clock} {comparison} {sql_instant(micros_of(instant))}")
         return " AND ".join(conditions)
+
+    def _start(self, clock: str) -> str:
+        """SQL of the second since 1970 at which the window of `clock` starts, a row for each of sliding ones."""
+        step = self.window.step_s
+        last = f"intDiv(toUnixTimestamp64Micro({clock}), {step * 1_000_000}) * {step}"
+        overlap = self.window.size_s // step
+        return last if overlap == 1 else f"arrayJoin(arrayMap(back -> {last} - back * {step}, range({overlap})))"
+
+    @property
+    def _asked_for(self) -> str:
+        return "1" if self.starts is None else f"start IN ({','.join(map(str, self.starts))})"
+
+    def _common(self, database: str) -> str:
+        """SQL of the (start, slice) that are kept by their value: the most frequent ones of each key."""
+        source, clock = (
+            (self.predictions(database), "ts") if self.time_of is TimeOf.PREDICTION
+            else (self.labels(database), self.clock)
+        )  # fmt: skip
+        return (
+            f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice FROM {source} "
+            f"AND {self.within(clock)} GROUP BY start, slice "
+            f"ORDER BY count() DESC, slice LIMIT {MOST_VALUES} BY start, slice.1"
+        )

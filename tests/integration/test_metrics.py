@@ -14,8 +14,9 @@ from loopwatch.console.cli import app
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.errors import LoopwatchError
 from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
-from loopwatch.schemas.windows import TimeOf
+from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
+from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
 from sklearn import metrics as sk
 from typer.testing import CliRunner
@@ -131,8 +132,8 @@ def animals(clickhouse: ClickHouse) -> Rows:
     )
 
 
-def windows(model: str, **more: Any) -> Windows:
-    return Windows(model, more.pop("outcome", Outcome("answer")), **more)
+def windows(model: str, *, size: timedelta = DAY, **more: Any) -> Windows:
+    return Windows(model, more.pop("outcome", Outcome("answer")), Window.tumbling(size), **more)
 
 
 def chosen(rows: Rows, of: Callable[[int], bool] = lambda _: True) -> list[int]:
@@ -161,9 +162,9 @@ def expected_binary(truth: Any, said: Any, score: Any) -> dict[str, float]:
 
 def test_binary_metrics_equal_scikit_learns(clickhouse: ClickHouse, fraud: Rows) -> None:
     found = quality(clickhouse, windows("fraud"))
-    assert [row.start for row in found] == [BEGIN, BEGIN + DAY, BEGIN + 2 * DAY]
+    assert [row.cell.start for row in found] == [BEGIN, BEGIN + DAY, BEGIN + 2 * DAY]
     for row in found:
-        at = chosen(fraud, lambda index, row=row: row.start <= fraud["made"][index] < row.start + DAY)
+        at = chosen(fraud, lambda index, row=row: row.cell.start <= fraud["made"][index] < row.cell.start + DAY)
         truth, said, score = (fraud[name][at] for name in ("truth", "said_value", "score"))
         assert row.labelled == len(at)
         near(row.metrics, expected_binary(truth, said, score))
@@ -225,7 +226,7 @@ def test_one_label_against_the_rest(clickhouse: ClickHouse, animals: Rows) -> No
 
 def test_completeness_is_the_share_that_is_settled(clickhouse: ClickHouse, fraud: Rows) -> None:
     for row in quality(clickhouse, windows("fraud")):
-        at = [index for index in range(N) if row.start <= fraud["made"][index] < row.start + DAY]
+        at = [index for index in range(N) if row.cell.start <= fraud["made"][index] < row.cell.start + DAY]
         assert row.predictions == len(at)
         assert row.completeness == pytest.approx(np.mean([fraud["settled"][index] for index in at]))
         assert 0.9 < (row.completeness or 0) < 1
@@ -235,16 +236,16 @@ def test_by_label_time_a_prediction_is_in_the_window_of_its_action(clickhouse: C
     found = quality(clickhouse, windows("fraud", time_of=TimeOf.LABEL))
     assert len(found) == 5
     for row in found:
-        at = chosen(fraud, lambda index, row=row: row.start <= fraud["acted"][index] < row.start + DAY)
+        at = chosen(fraud, lambda index, row=row: row.cell.start <= fraud["acted"][index] < row.cell.start + DAY)
         assert (row.labelled, row.predictions, row.completeness) == (len(at), None, None)
         near(row.metrics, {"accuracy": sk.accuracy_score(fraud["truth"][at], fraud["said_value"][at])})
 
 
 def test_slices_have_windows_of_their_own(clickhouse: ClickHouse, fraud: Rows) -> None:
-    found = quality(clickhouse, windows("fraud", size=30 * DAY, segment="country"))
-    assert [row.segment for row in found] == ["", "de", "fr"]
+    found = quality(clickhouse, windows("fraud", size=30 * DAY, slicing=Slicing(("country",))))
+    assert [row.cell.value for row in found] == ["", "de", "fr"]
     for row in found:
-        at = chosen(fraud, lambda index, row=row: fraud["country"][index] == row.segment)
+        at = chosen(fraud, lambda index, row=row: fraud["country"][index] == row.cell.value)
         near(row.metrics, {"roc_auc": sk.roc_auc_score(fraud["truth"][at], fraud["score"][at])})
 
 
@@ -260,7 +261,7 @@ def test_labels_say_what_kind_a_model_is(clickhouse: ClickHouse, fraud: Rows, mi
     assert kinds == [Kind.CLASSIFICATION, Kind.REGRESSION, Kind.MULTICLASS]
     # Labels that came after the last prediction are of the same model.
     late = quality(clickhouse, windows("minutes", time_of=TimeOf.LABEL, since=BEGIN + 3 * DAY))
-    assert [row.start for row in late] == [BEGIN + 3 * DAY, BEGIN + 4 * DAY]
+    assert [row.cell.start for row in late] == [BEGIN + 3 * DAY, BEGIN + 4 * DAY]
     assert all("mae" in row.metrics for row in late)
     assert known_outcomes(clickhouse, "fraud") == [Outcome("answer")]
 
@@ -293,7 +294,7 @@ def test_the_command_prints_tables_csv_and_json(
     monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_URL", clickhouse.address)
     monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_DATABASE", clickhouse.database)
     expected = {
-        (row.start.isoformat(), name): m.value
+        (row.cell.start.isoformat(), name): m.value
         for row in quality(clickhouse, windows("fraud"))
         for name, m in row.metrics.items()
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopwatch.schemas.config import load_config
+from loopwatch.schemas.config import load_config, parse_config
 from loopwatch.schemas.durations import format_duration, parse_duration
 from loopwatch.schemas.errors import ConfigError
 from loopwatch.schemas.outcomes import (
@@ -209,3 +209,18 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 @given(st.timedeltas(timedelta(), timedelta(days=5000)).map(lambda d: d - d % timedelta(milliseconds=1)))
 def test_a_duration_is_written_as_it_is_read(duration: timedelta) -> None:
     assert parse_duration(format_duration(duration)) == duration
+
+
+def test_windows_are_sizes_with_or_without_a_step() -> None:
+    config = parse_config(
+        {"defaults": {"windows": ["2h"]}, "models": {"ctr": {"windows": ["7d/1d", "1h"]}, "fraud": {}}}
+    )
+    assert [str(window) for window in config.models["ctr"].windows] == ["7d/1d", "1h"]
+    assert [str(window) for window in config.models["fraud"].windows] == ["2h"]
+    assert [str(window) for window in config.for_model("unheard-of").windows] == ["2h"]
+
+
+@pytest.mark.parametrize("text", ["1500ms", "7d/2d", "1d/1s", "0s", "1h/", "soon"])
+def test_windows_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"models\.ctr\.windows\[0\]"):
+        parse_config({"models": {"ctr": {"windows": [text]}}})
