@@ -49,6 +49,15 @@ HELD_ACTIONS = Gauge(
     "loopwatch_held_actions", "Actions that wait for their prediction", ["partition"], registry=REGISTRY
 )
 KNOWN_BYTES = Gauge("loopwatch_known_ids_bytes", "Memory of the filter of known ids", ["partition"], registry=REGISTRY)
+EVALUATION_SECONDS = Histogram(
+    "loopwatch_evaluation_seconds", "One look for windows that changed, and the evaluation of those", buckets=_SECONDS,
+    registry=REGISTRY,
+)  # fmt: skip
+EVALUATED_WINDOWS = Counter("loopwatch_evaluated_windows", "Windows evaluated", registry=REGISTRY)
+EVALUATION_ERRORS = Counter(
+    "loopwatch_evaluation_errors", "Evaluations that failed; their windows stay due", registry=REGISTRY
+)
+PENDING_WINDOWS = Gauge("loopwatch_pending_windows", "Windows that changed and wait for evaluation", registry=REGISTRY)
 
 _BY_PARTITION = (LAG, COMMIT_AGE)
 _BY_PARTITION_ONLY = (WATERMARK, HOT_BYTES, HOT_PREDICTIONS, HELD_ACTIONS, KNOWN_BYTES)

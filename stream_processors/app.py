@@ -8,14 +8,17 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import faust
 from faust.types import TP
 
+from ..infra import metrics
 from ..infra.clickhouse import ClickHouse
 from ..infra.kafka_admin import TopicInfo, apply_topics, input_topics
 from ..infra.logs import logger
@@ -30,6 +33,7 @@ from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
 from .engine.schema import BatchSchema
 from .engine.transport import BatchConsumer, StartPositions, consumer_with, transport_with
+from .evaluate.evaluator import Evaluator
 from .join.rules import Rules, micros
 from .lookups import Lookups
 from .ownership import Ownership
@@ -50,6 +54,10 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
+# A tick of the evaluation is followed by a rest of so many times its length.
+_REST = 4
+# A row is stamped before its flush is written; the retries of that come on top.
+_LONGEST_FLUSH_S = 60
 
 OnBatch = Callable[[Any], Awaitable[None]]
 OnRevoked = Callable[[set[TP]], Awaitable[None]]
@@ -66,18 +74,32 @@ def run_worker(settings: Settings) -> int:
     apply_tables(clickhouse, settings)
     apply_topics(settings)
     topics = input_topics(settings)
-    worker, stop_inserts = build_worker(settings, config, clickhouse, topics, _die)
+    stop = threading.Event()
+    inserter = build_inserter(settings, clickhouse, topics, stop)
+    worker = build_worker(settings, config, clickhouse, topics, inserter, _die)
+    evaluator = Evaluator(
+        clickhouse, config, inserter, partitions=topics[0].partitions,
+        overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
+    )  # fmt: skip
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     spare_the_collector()
-    log.info("worker starting", owner=_owner(settings), metrics_port=server.port, partitions=topics[0].partitions)
+    log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     try:
-        asyncio.run(_run(settings, worker, topics))
+        asyncio.run(_run(settings, worker, evaluator, stop))
     finally:
-        stop_inserts.set()
+        stop.set()
         server.stop()
         clickhouse.close()
     return 0
+
+
+def build_inserter(
+    settings: Settings, clickhouse: ClickHouse, topics: tuple[TopicInfo, TopicInfo], stop: threading.Event
+) -> Inserter:
+    """Inserts as a new owner of partitions; `stop` makes them give up."""
+    fence = Fence(clickhouse, topics[0].name, _owner(settings))
+    return Inserter(clickhouse, fence, give_up_after_s=settings.stuck_after_s, stop=stop)
 
 
 def build_worker(
@@ -85,28 +107,26 @@ def build_worker(
     config: LoopwatchConfig,
     clickhouse: ClickHouse,
     topics: tuple[TopicInfo, TopicInfo],
+    inserter: Inserter,
     on_fatal: Callable[[BaseException], None],
-) -> tuple[JoinWorker, threading.Event]:
-    """A worker on these services, and the event that makes its inserts give up."""
-    owner = _owner(settings)
-    stop_inserts = threading.Event()
-    fence = Fence(clickhouse, topics[0].name, owner)
-    inserter = Inserter(clickhouse, fence, give_up_after_s=settings.stuck_after_s, stop=stop_inserts)
+) -> JoinWorker:
+    """A worker on these services."""
     publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
     lookups = Lookups(clickhouse)
     calls = Calls(lookups, topics, settings.stuck_after_s)
     recovery = Recovery(clickhouse, topics, _longest_window_us(config))
-    worker = JoinWorker(
+    return JoinWorker(
         settings,
         topics,
         calls=calls,
         lookups=lookups,
-        ownership=Ownership(calls, recovery, fence, topics, Rules(config), _limits(settings, topics[0].partitions)),
-        writer=FlushWriter(inserter, publisher, topics, owner),
+        ownership=Ownership(
+            calls, recovery, inserter.fence, topics, Rules(config), _limits(settings, topics[0].partitions)
+        ),
+        writer=FlushWriter(inserter, publisher, topics, inserter.fence.owner),
         topics_now=lambda: input_topics(settings),
         on_fatal=on_fatal,
     )
-    return worker, stop_inserts
 
 
 def faust_app(
@@ -163,13 +183,14 @@ def spare_the_collector() -> None:
     gc.set_threshold(200_000, 20, 100)
 
 
-async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, TopicInfo]) -> None:
+async def _run(settings: Settings, worker: JoinWorker, evaluator: Evaluator, stopping: threading.Event) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
+    evaluating = loop.create_task(_evaluate(settings, worker, evaluator))
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -187,9 +208,26 @@ async def _run(settings: Settings, worker: JoinWorker, topics: tuple[TopicInfo, 
         await worker.drain()
         await app.consumer.commit()
     finally:
+        evaluating.cancel()
+        stopping.set()
         await app.stop()
         worker.close()
     log.info("worker stopped")
+
+
+async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator) -> None:
+    """Keep metrics up to date, in at most a fifth of the time."""
+    while settings.evaluate_every_s:
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(evaluator.tick, worker.owned)
+        except (FencedError, ServiceUnavailable) as exc:
+            log.warning("evaluation put off", error=str(exc)[:300])
+        except Exception as exc:
+            metrics.EVALUATION_ERRORS.inc()
+            log.exception("evaluation failed, tried again later", exc)
+        took_s = time.monotonic() - began
+        await asyncio.sleep(max(settings.evaluate_every_s - took_s, _REST * took_s))
 
 
 def _die(exc: BaseException) -> None:

@@ -95,6 +95,15 @@ def micros_of(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
+def from_micros(us: int) -> datetime:
+    """The instant so many µs after 1970.
+
+    >>> micros_of(from_micros(7258118399999999))
+    7258118399999999
+    """
+    return _EPOCH + us * _MICROSECOND
+
+
 def _without_control(batch: SortedOut[E], records: Sequence[Any], origins: Origins, topic_id: str) -> list[Any]:
     kept: list[Any] = []
     for record in records:

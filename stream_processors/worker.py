@@ -78,6 +78,11 @@ class JoinWorker:
         return self._ownership.partitions
 
     @property
+    def owned(self) -> frozenset[int]:
+        """Partitions that are this worker's now."""
+        return frozenset(self._partitions)
+
+    @property
     def stored_offsets(self) -> dict[TP, int]:
         """Offset of the next record to store, for each partition that got on since it was taken."""
         return dict(self._stored)

@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from loopwatch.infra.clickhouse import ClickHouse
@@ -14,7 +15,7 @@ from loopwatch.infra.kafka_admin import apply_topics, input_topics
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.outcomes import LoopwatchConfig
-from loopwatch.stream_processors.app import build_worker, faust_app, spare_the_collector
+from loopwatch.stream_processors.app import build_inserter, build_worker, faust_app, spare_the_collector
 from msgspec.structs import replace
 
 from ..measurement import Counts, Measurement, Stopwatch
@@ -44,7 +45,8 @@ async def _run(settings: Settings, counts: Counts) -> Measurement:
     apply_topics(settings)
     topics = input_topics(settings)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    worker, _ = build_worker(settings, LoopwatchConfig(), clickhouse, topics, failed.set_exception)
+    inserter = build_inserter(settings, clickhouse, topics, threading.Event())
+    worker = build_worker(settings, LoopwatchConfig(), clickhouse, topics, inserter, failed.set_exception)
     stopwatch = Stopwatch()
 
     async def on_batch(event: Any) -> None:

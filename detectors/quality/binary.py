@@ -70,7 +70,8 @@ def of_decisions(decisions: Decisions) -> dict[str, Estimate]:
 def of_scores(scores: Scores) -> dict[str, Estimate]:
     """ROC AUC, PR AUC, log loss, Brier score and expected calibration error; what is undefined is left out.
 
-    The interval of ROC AUC is Hanley and McNeil's (Radiology 1982).
+    The interval of ROC AUC is Hanley and McNeil's (Radiology 1982), of PR AUC the logit interval of Boyd, Eng and Page
+    (ECML 2013), of the calibration error the normal one of the mean of ±(p − y), each bin with the sign of its gap.
     """
     if scores.n == 0:
         return {}
@@ -78,7 +79,7 @@ def of_scores(scores: Scores) -> dict[str, Estimate]:
     if 0 < scores.positives < scores.n:
         metrics["roc_auc"] = _auc(scores.roc_auc, scores.positives, scores.n - scores.positives)
     if scores.positives:
-        metrics["pr_auc"] = Estimate(scores.pr_auc, scores.n)
+        metrics["pr_auc"] = _pr_auc(scores)
     for name, total, squares in (
         ("log_loss", scores.log_loss, scores.log_loss_squares),
         ("brier", scores.brier, scores.brier_squares),
@@ -87,10 +88,20 @@ def of_scores(scores: Scores) -> dict[str, Estimate]:
         if estimate is not None:
             metrics[name] = estimate
     if scores.bins:
-        metrics["calibration_error"] = Estimate(
-            sum(abs(bin_.scores - bin_.positives) for bin_ in scores.bins) / scores.n, scores.n
-        )
+        gap = sum(abs(bin_.scores - bin_.positives) for bin_ in scores.bins)
+        estimate = mean(gap, scores.brier, scores.n)
+        if estimate is not None:
+            metrics["calibration_error"] = estimate._replace(lower=estimate.lower and max(0.0, estimate.lower))
     return metrics
+
+
+def _pr_auc(scores: Scores) -> Estimate:
+    value = scores.pr_auc
+    if not 0 < value < 1:
+        return Estimate(value, scores.n, value, value)
+    odds, half = math.log(value / (1 - value)), half_width(1 / math.sqrt(scores.positives * value * (1 - value)))
+    lower, upper = (1 / (1 + math.exp(-each)) for each in (odds - half, odds + half))
+    return Estimate(value, scores.n, lower, upper)
 
 
 def _f1(tp: int, fp: int, fn: int, tn: int) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 # Two-sided, 95 %.
 _Z = 1.959963984540054
@@ -48,7 +48,10 @@ def mean(total: float, total_of_squares: float, n: int) -> Estimate | None:
     return Estimate(value, n, value - half, value + half)
 
 
-def from_counts(value: float, gradient: Mapping[str, float], counts: Mapping[str, int]) -> Estimate:
+K = TypeVar("K")
+
+
+def from_counts(value: float, gradient: Mapping[K, float], counts: Mapping[K, int]) -> Estimate:
     """A smooth function of multinomial counts, between 0 and 1, with the delta method's interval.
 
     `gradient` holds its derivatives by each count's *share*, `counts` the counts; as for F1 in Takahashi et al.,

@@ -25,14 +25,16 @@ class Residuals(Struct, frozen=True):
     relative_squares: float
     variation: float
     """Σ (label − mean label)²."""
-    pinball: Mapping[float, float] = {}
-    """By quantile q, Σ max(q·(−e), (q − 1)·(−e))."""
+    r2_influence: float = 0.0
+    """Σ (e²·V − S·(label − mean label)²)², V being the variance of the labels and S the mean of e²."""
+    pinball: Mapping[float, tuple[float, float]] = {}
+    """By quantile q, Σ l and Σ l² of the losses l = max(q·(−e), (q − 1)·(−e))."""
 
 
 def of_residuals(residuals: Residuals) -> dict[str, Estimate]:
     """MAE, RMSE, MAPE, R², bias and quantile losses; what is undefined is left out.
 
-    The interval of RMSE is the delta method's over that of the mean square.
+    The intervals of RMSE and R² are the delta method's, over means of squares.
 
     >>> metrics = of_residuals(Residuals(2, 0.0, 2.0, 2.0, 2.0, 1.0, 0.5, 8.0))
     >>> metrics["mae"].value, metrics["rmse"].value, metrics["r2"].value
@@ -51,11 +53,19 @@ def of_residuals(residuals: Residuals) -> dict[str, Estimate]:
     if n:
         metrics["rmse"] = _rmse(residuals)
     if n > 1 and residuals.variation > 0:
-        metrics["r2"] = Estimate(1 - residuals.squares / residuals.variation, n)
-    metrics |= {
-        f"quantile_loss_{quantile:g}": Estimate(total / n, n) for quantile, total in residuals.pinball.items() if n
-    }
+        metrics["r2"] = _r2(residuals)
+    for quantile, (total, squares) in residuals.pinball.items():
+        estimate = mean(total, squares, n)
+        if estimate is not None:
+            metrics[f"quantile_loss_{quantile:g}"] = estimate
     return metrics
+
+
+def _r2(residuals: Residuals) -> Estimate:
+    n, variance = residuals.n, residuals.variation / residuals.n
+    value = 1 - residuals.squares / residuals.variation
+    half = half_width(math.sqrt(residuals.r2_influence / n) / (variance * variance) / math.sqrt(n))
+    return Estimate(value, n, value - half, min(1.0, value + half))
 
 
 def _rmse(residuals: Residuals) -> Estimate:

@@ -9,10 +9,10 @@ from ...detectors.quality.estimates import Estimate
 from ...detectors.quality.multiclass import of_confusion
 from ...detectors.quality.regression import of_residuals
 from ...infra.clickhouse import ClickHouse, quote
-from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import Kind, Outcome
 from ...schemas.windows import TimeOf
 from . import statistics
+from .kinds import evidence_of, kind_by
 from .windows import Cell, Windows
 
 
@@ -52,27 +52,13 @@ def known_outcomes(clickhouse: ClickHouse, model: str) -> list[Outcome]:
 
 
 def infer_kind(clickhouse: ClickHouse, windows: Windows) -> Kind:
-    """What the labels of the outcome look like, of all time: a model has one kind, whichever windows are asked for.
+    """By the labels of the outcome of all time: a model has one kind, whichever windows are asked for.
 
     Raises:
-        LoopwatchError: true and false were predicted, and nothing says which of the labels are true.
+        LoopwatchError: they don't say enough.
     """
-    if windows.outcome.positive is not None:
-        return Kind.CLASSIFICATION
-    ((labelled, two_classes, numbers, scored, booleans),) = clickhouse.rows(
-        "SELECT countIf(label IS NOT NULL), countIf(label_value IN (0, 1)), "
-        "countIf(label_value IS NOT NULL AND prediction_value IS NOT NULL), countIf(score IS NOT NULL), "
-        "countIf(label IS NOT NULL AND prediction IN ('true', 'false')) "
-        f"FROM {clickhouse.database}.feedback_current WHERE {windows.feedback}"
-    )
-    if labelled == two_classes:
-        return Kind.CLASSIFICATION
-    if labelled == booleans:
-        raise LoopwatchError(
-            f"model {windows.model} predicts true and false, but its labels are more than two: say which are true, "
-            f"by `positive` of outcome {windows.outcome.name} in loopwatch.yaml"
-        )
-    return Kind.REGRESSION if labelled == numbers and not scored else Kind.MULTICLASS
+    model, outcome = windows.model, windows.outcome
+    return kind_by(evidence_of(clickhouse, model, outcome), model, outcome)
 
 
 def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[tuple[Cell, int, dict[str, Estimate]]]:

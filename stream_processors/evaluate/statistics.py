@@ -9,9 +9,11 @@ from ...detectors.quality.multiclass import Confusion
 from ...detectors.quality.regression import Residuals
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Positive
+from .sums import array_sum, bounded_sum, sorted_values
 from .windows import Cell, Windows
 
 QUANTILES = (0.1, 0.5, 0.9)
+_P_SCALE = 1 << 33
 # As scikit-learn clips scores and guards divisions: numpy's ε of a float64.
 _EPSILON = "2.220446049250313e-16"
 
@@ -19,6 +21,9 @@ _EPSILON = "2.220446049250313e-16"
 def binary(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Decisions, Scores]]:
     """Each cell with its labelled predictions: how many, their decisions, and the sums of their scores."""
     positive = windows.outcome.positive
+    losses, squares = (
+        f"{bounded_sum(term, 'scored')}, {bounded_sum(f'{term} * {term}', 'scored')}" for term in ("loss", "square")
+    )
     rows = _cells(
         clickhouse,
         windows,
@@ -31,18 +36,21 @@ def binary(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int
         "countIf(said = 0 AND happened) AS fn, countIf(said = 0 AND NOT happened) AS tn, "
         "countIf(scored) AS n, countIf(scored AND happened) AS positives, "
         "groupArrayIf(p, scored) AS scores, groupArrayIf(happened, scored) AS labels, "
-        "sumKahanIf(loss, scored) AS losses, sumKahanIf(loss * loss, scored) AS loss_squares, "
-        "sumKahanIf(square, scored) AS squares, sumKahanIf(square * square, scored) AS square_squares, "
-        "sumMapIf([bin], [toUInt64(1)], [p], [toUInt64(happened)], scored) AS bins",
+        f"[{losses}, {squares}] AS sums, "
+        f"sumMapIf([bin], [toUInt64(1)], [toUInt64(round(p * {_P_SCALE}))], [toUInt64(happened)], scored) AS bins",
         "labelled, tp, fp, fn, tn, n, positives, "
         "if(positives > 0 AND positives < n, arrayROCAUC(scores, labels), nan), "
-        "if(positives > 0, arrayAUCPR(scores, labels), nan), losses, loss_squares, squares, square_squares, bins",
+        "if(positives > 0, arrayAUCPR(scores, labels), nan), sums, bins",
     )
-    for start, slice_, labelled, tp, fp, fn, tn, n, positives, *sums, bins in rows:
-        roc_auc, pr_auc, loss, loss_squares, brier, brier_squares = sums
-        curve = tuple(ReliabilityBin(*each) for each in zip(*bins[1:], strict=True))
-        scores = Scores(n, positives, roc_auc, pr_auc, loss, loss_squares, brier, brier_squares, curve)
-        yield Cell.of(start, slice_), labelled, Decisions(tp, fp, fn, tn), scores
+    for start, slice_, labelled, tp, fp, fn, tn, n, positives, roc_auc, pr_auc, sums, (_, *bins) in rows:
+        loss, losses, brier, briers = sums
+        curve = tuple(
+            ReliabilityBin(count, scores / _P_SCALE, happened) for count, scores, happened in zip(*bins, strict=True)
+        )
+        yield (
+            Cell.of(start, slice_), labelled, Decisions(tp, fp, fn, tn),
+            Scores(n, positives, roc_auc, pr_auc, loss, losses, brier, briers, curve),
+        )  # fmt: skip
 
 
 def multiclass(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Confusion]]:
@@ -63,22 +71,44 @@ def multiclass(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell,
 
 def regression(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int, Residuals]]:
     """Each cell with its labelled predictions: how many, and the sums of their residuals."""
-    pinball = ", ".join(f"sumKahan(if(error < 0, -{q} * error, (1 - {q}) * error))" for q in QUANTILES)
+
+    def total(term: str, of: str = "e") -> str:
+        return array_sum(f"arrayMap(x -> {term}, {of})")
+
+    losses = [f"if(x < 0, -{q} * x, (1 - {q}) * x)" for q in QUANTILES]
+    pinball = ", ".join(total(loss) for loss in losses)
+    pinball_squares = ", ".join(total(f"pow({loss}, 2)") for loss in losses)
+    influence = "arraySort(arrayMap((e, t) -> e * e * variance - squares / n * pow(t - centre, 2), errors, truths))"
     rows = _cells(
         clickhouse,
         windows,
         "assumeNotNull(label_value) AS truth, assumeNotNull(prediction_value) - truth AS error, "
         f"abs(error) / greatest(abs(truth), {_EPSILON}) AS relative",
         "label_value IS NOT NULL AND prediction_value IS NOT NULL",
-        "count() AS n, sumKahan(error) AS errors, sumKahan(error * error) AS squares, "
-        "sumKahan(pow(error, 4)) AS fourths, sumKahan(abs(error)) AS absolute, sumKahan(relative) AS relatives, "
-        f"sumKahan(relative * relative) AS relative_squares, varPopStable(truth) AS variance, [{pinball}] AS losses",
-        "n, errors, squares, fourths, absolute, relatives, relative_squares, variance * n, losses",
+        "count() AS n, groupArray(error) AS errors, groupArray(truth) AS truths, "
+        f"arraySort(errors) AS e, arraySort(truths) AS t, {sorted_values('relative')} AS r, "
+        f"{array_sum('t')} / n AS centre, {total('pow(x - centre, 2)', 't')} / n AS variance, "
+        f"{total('x * x')} AS squares",
+        f"n, {array_sum('e')}, squares, {total('pow(x, 4)')}, {total('abs(x)')}, {array_sum('r')}, "
+        f"{total('x * x', 'r')}, variance * n, {total('x * x', influence)}, [{pinball}], [{pinball_squares}]",
     )
-    for start, slice_, n, errors, squares, fourths, absolute, relative, relative_squares, variation, losses in rows:
-        pinball_losses = dict(zip(QUANTILES, losses, strict=True))
+    for (
+        start,
+        slice_,
+        n,
+        errors,
+        square,
+        fourth,
+        absolute,
+        relative,
+        relative_squares,
+        variation,
+        influence,
+        *of,
+    ) in rows:
+        pinball_losses = dict(zip(QUANTILES, zip(*of, strict=True), strict=True))
         residuals = Residuals(
-            n, errors, squares, fourths, absolute, relative, relative_squares, variation, pinball_losses
+            n, errors, square, fourth, absolute, relative, relative_squares, variation, influence, pinball_losses
         )
         yield Cell.of(start, slice_), n, residuals
 

@@ -28,7 +28,7 @@ class Inserter:
 
     def __init__(self, clickhouse: ClickHouse, fence: Fence, *, give_up_after_s: float, stop: Event) -> None:
         self._clickhouse = clickhouse
-        self._fence = fence
+        self.fence = fence
         self._give_up_after_s = give_up_after_s
         self._stop = stop
 
@@ -73,7 +73,7 @@ class Inserter:
         structure = ", ".join(f"`{column}` {types[column]}" for column in columns)
         return (
             f"INSERT INTO {database}.{table} ({names}) SELECT {names} FROM input({quote(structure)}) "
-            f"WHERE throwIf({self._fence.broken(partitions)}, 'fenced') = 0 FORMAT ArrowStream"
+            f"WHERE throwIf({self.fence.broken(partitions)}, 'fenced') = 0 FORMAT ArrowStream"
         )
 
     def _types(self, table: str) -> dict[str, str]:

@@ -1,0 +1,285 @@
+"""Keeps table `metrics` up to date: finds the windows that changed, and writes a new revision of each.
+
+What a window is evaluated from is its rows alone, so it makes no difference when, how often, where and after which
+restarts it was done: the last revision is the same. What was done is read from the table itself.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from threading import Event
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from msgspec import Struct
+
+from ...infra import metrics
+from ...infra.clickhouse import ClickHouse
+from ...infra.logs import logger
+from ...schemas.errors import LoopwatchError
+from ...schemas.outcomes import Kind, LoopwatchConfig, ModelConfig, Outcome
+from ...schemas.partitioner import partition_of
+from ..lookups import instant
+from ..records import micros_of
+from ..sink.inserts import Inserter, token_of
+from .agenda import Agenda
+from .contents import Content, contents_of, stretches
+from .kinds import Evidence, evidence_of, kind_by
+from .news import News, find_news
+from .quality import Quality, quality
+from .series import Due, Series, definition_of, series_of, starts_of
+from .slices import Slicing
+from .stored import Evaluated, Progress, Stored, read_progress, rows_of, stored_of, write_progress
+from .windows import Cell, Windows
+
+log = logger(__name__)
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_AT_ONCE = 500
+_ROWS_AT_ONCE = 20_000
+_WRITTEN_EVERY = timedelta(minutes=1)
+_JUST_AFTER = timedelta(microseconds=1)
+
+
+class _Model(Struct):
+    """What is known of a model that this worker evaluates."""
+
+    config: ModelConfig
+    progress: Progress | None
+    latest: datetime = _EVER
+    newest_s: float = 0.0
+    written: datetime = _EVER
+    evidence: dict[str, Evidence] = {}
+    definitions: dict[str, tuple[Kind, int]] = {}
+
+
+class Evaluator:
+    """Evaluates the models of the partitions that this worker owns. One thread at a time may use it."""
+
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        config: LoopwatchConfig,
+        inserter: Inserter,
+        *,
+        partitions: int,
+        overlap: timedelta,
+        stop: Event,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`overlap`: for how long after `_ingested_at` a row may still become visible."""
+        self._clickhouse = clickhouse
+        self._config = config
+        self._inserter = inserter
+        self._partitions = partitions
+        self._overlap = overlap
+        self._stop = stop
+        self._now = now
+        self._owned: frozenset[int] = frozenset()
+        self._models: dict[str, _Model] = {}
+        self._ambiguous: set[tuple[str, str]] = set()
+        self._agenda = Agenda()
+        windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
+        self._bucket_s = math.gcd(*(window.step_s for window in windows))
+
+    def tick(self, owned: Collection[int]) -> int:
+        """Evaluate what is due of the models of these partitions; returns the number of windows.
+
+        Raises:
+            FencedError: another worker owns one of the partitions now.
+            ServiceUnavailable: ClickHouse doesn't answer.
+        """
+        with metrics.EVALUATION_SECONDS.time():
+            now = self._now()
+            quiet = self._look(frozenset(owned), now)
+            newest = {name: model.newest_s for name, model in self._models.items()}
+            due = list(self._agenda.due(now.timestamp(), newest, quiet))
+            done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
+            self._note_progress(now)
+            metrics.PENDING_WINDOWS.set(len(self._agenda))
+        return done
+
+    def _look(self, owned: frozenset[int], now: datetime) -> set[str]:
+        """Note the windows that changed; returns the models that nothing came for since the last look."""
+        for name in [name for name in self._models if self._home(name) not in owned]:
+            del self._models[name]
+            self._agenda.forget(name)
+        if owned != self._owned:
+            self._owned = owned
+            for name, progress in read_progress(self._clickhouse).items():
+                if self._home(name) in owned and name not in self._models:
+                    self._models[name] = _Model(self._config.for_model(name), progress)
+        read_until = [model.progress.until for model in self._models.values() if model.progress is not None]
+        since = min(read_until, default=now) - self._overlap
+        news = {
+            name: each
+            for name, each in find_news(self._clickhouse, since, self._bucket_s).items()
+            if self._home(name) in owned
+        }
+        for name in news.keys() - self._models.keys():
+            self._models[name] = _Model(self._config.for_model(name), None)
+        anew = {name for name, model in self._models.items() if self._is_new(name, model, name in news, since)}
+        for name, each in (news | (find_news(self._clickhouse, _EVER, self._bucket_s, anew) if anew else {})).items():
+            self._note(self._models[name], each, _EVER if name in anew else since)
+        quiet = {name for name, model in self._models.items() if name not in news or news[name].latest <= model.latest}
+        for name, each in news.items():
+            self._models[name].latest = max(self._models[name].latest, each.latest)
+        return quiet
+
+    def _is_new(self, name: str, model: _Model, changed: bool, since: datetime) -> bool:
+        """Find out what the model's metrics are; whether they were never evaluated as such."""
+        if not changed and model.definitions:
+            return False
+        for outcome in model.config.outcomes:
+            before = model.evidence.get(outcome.name)
+            if before is None:
+                evidence = evidence_of(self._clickhouse, name, outcome)
+            else:
+                written = f"_ingested_at >= {instant(micros_of(since))}"
+                evidence = before | evidence_of(self._clickhouse, name, outcome, "feedback", written)
+            model.evidence[outcome.name] = evidence
+            kind = self._kind(model, outcome, evidence)
+            if kind is not None:
+                model.definitions[outcome.name] = kind, definition_of(model.config, outcome, kind)
+        return model.progress is None or model.progress.definition != _together(model)
+
+    def _kind(self, model: _Model, outcome: Outcome, evidence: Evidence) -> Kind | None:
+        if model.config.kind is not None:
+            return model.config.kind
+        try:
+            return kind_by(evidence, model.config.name, outcome)
+        except LoopwatchError as exc:
+            if (key := (model.config.name, outcome.name)) not in self._ambiguous:
+                log.warning("outcome is not evaluated", error=str(exc))
+                self._ambiguous.add(key)
+            model.definitions.pop(outcome.name, None)
+            return None
+
+    def _note(self, model: _Model, news: News, since: datetime) -> None:
+        model.newest_s = max(model.newest_s, news.newest_s)
+        for series in series_of(model.config):
+            if series.outcome not in model.definitions:
+                continue
+            made, came = news.labels.get(series.outcome, (frozenset(), frozenset()))
+            changed = came if series.time_of.value == "label" else made | news.predictions
+            for bucket in changed:
+                for start in starts_of(series.window, bucket, self._bucket_s):
+                    self._agenda.note(Due(series, start), since.timestamp())
+
+    def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
+        contents, stored = contents_of(self._clickhouse, dues, self._bucket_s), stored_of(self._clickhouse, dues)
+        changed: dict[Series, list[Due]] = defaultdict(list)
+        for due in dues:
+            content = contents[due] = self._with_definition(due, contents[due])
+            if (due not in stored and not contents[due].revision) or (
+                due in stored and stored[due].content == content.hash
+            ):
+                self._agenda.done(due, now.timestamp())
+            else:
+                changed[due.series].append(due)
+        for series, of_series in changed.items():
+            if self._stop.is_set():
+                break
+            try:
+                self._restate(series, of_series, contents, stored, now)
+            except ClickHouseError as exc:
+                metrics.EVALUATION_ERRORS.inc()
+                log.exception("evaluation failed, tried again later", exc, model=series.model, outcome=series.outcome)
+        return sum(map(len, changed.values()))
+
+    def _restate(
+        self,
+        series: Series,
+        dues: Sequence[Due],
+        contents: dict[Due, Content],
+        stored: dict[Due, Stored],
+        now: datetime,
+    ) -> None:
+        model = self._models[series.model]
+        (outcome,) = [each for each in model.config.outcomes if each.name == series.outcome]
+        kind, _ = model.definitions[series.outcome]
+        for begin, end in stretches(dues):
+            within = {due.start: due for due in dues if begin <= due.start < end}
+            windows = Windows(
+                series.model, outcome, series.window, series.time_of, _at(begin), _at(end),
+                Slicing(model.config.segments, every=True), tuple(sorted(within)),
+            )  # fmt: skip
+            cells: dict[int, list[Quality]] = defaultdict(list)
+            for row in quality(self._clickhouse, windows, kind):
+                cells[int(row.cell.start.timestamp())].append(row)
+            evaluated = [
+                Evaluated(
+                    due, _with_whole(due, cells[start]), contents[due].revision, contents[due].hash,
+                    max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
+                )
+                for start, due in sorted(within.items())
+            ]  # fmt: skip
+            self._write(evaluated)
+            for each in evaluated:
+                self._agenda.done(each.due, now.timestamp())
+            metrics.EVALUATED_WINDOWS.inc(len(evaluated))
+
+    def _write(self, evaluated: Sequence[Evaluated]) -> None:
+        """In blocks of whole windows: who reads sees all of a revision or nothing."""
+        for windows in _blocks(evaluated):
+            token = token_of(
+                [f"metrics:{each.due}:{each.revision}:{each.content}:{each.evaluated_at}" for each in windows]
+            )
+            home = {self._home(each.due.series.model) for each in windows}
+            self._inserter.insert("metrics", rows_of(windows), token, home)
+
+    def _with_definition(self, due: Due, content: Content) -> Content:
+        """Windows of another definition have other contents, though their rows be the same."""
+        _, definition = self._models[due.series.model].definitions[due.series.outcome]
+        return Content((content.hash + definition) % (1 << 64), content.revision)
+
+    def _note_progress(self, now: datetime) -> None:
+        unread = self._agenda.unread_since()
+        changed: dict[str, Progress] = {}
+        for name, model in self._models.items():
+            until = datetime.fromtimestamp(unread[name], UTC) if name in unread else now
+            before, model.progress = model.progress, Progress(_together(model), until)
+            if (
+                before is None
+                or before.definition != model.progress.definition
+                or now - model.written >= _WRITTEN_EVERY
+            ):
+                changed[name], model.written = model.progress, now
+        write_progress(self._clickhouse, changed, now)
+
+    def _home(self, model: str) -> int:
+        return partition_of(model, self._partitions)
+
+
+def _together(model: _Model) -> int:
+    return sum(definition for _, definition in model.definitions.values()) % (1 << 64)
+
+
+def _with_whole(due: Due, cells: Sequence[Quality]) -> Sequence[Quality]:
+    """Every window has a cell of its own, also if nothing is left in it."""
+    whole = Cell(_at(due.start))
+    return cells if any(each.cell == whole for each in cells) else [Quality(whole, 0, {}), *cells]
+
+
+def _at(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
+
+
+def _chunks(dues: Iterable[Due], size: int) -> Iterator[list[Due]]:
+    remaining = iter(sorted(dues))
+    while chunk := list(islice(remaining, size)):
+        yield chunk
+
+
+def _blocks(evaluated: Sequence[Evaluated]) -> Iterator[list[Evaluated]]:
+    block: list[Evaluated] = []
+    rows = 0
+    for each in evaluated:
+        block.append(each)
+        rows += sum(1 + len(cell.metrics) for cell in each.cells)
+        if rows >= _ROWS_AT_ONCE:
+            yield block
+            block, rows = [], 0
+    if block:
+        yield block

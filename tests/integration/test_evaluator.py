@@ -1,0 +1,292 @@
+"""Table `metrics`, kept up to date by ticks: the same rows in the end, however the input came."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.schemas.config import parse_config
+from loopwatch.schemas.errors import FencedError
+from loopwatch.schemas.outcomes import LoopwatchConfig
+from loopwatch.schemas.windows import TimeOf, Window
+from loopwatch.stream_processors.evaluate.evaluator import Evaluator
+from loopwatch.stream_processors.evaluate.quality import quality
+from loopwatch.stream_processors.evaluate.slices import Slicing
+from loopwatch.stream_processors.evaluate.windows import Windows
+from loopwatch.stream_processors.sink.fence import Fence
+from loopwatch.stream_processors.sink.inserts import Inserter
+
+BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
+N = 1500
+PARTITIONS = 4
+EVERYWHERE = range(PARTITIONS)
+TOPIC = "evaluator.predictions"
+Row = dict[str, Any]
+
+
+def config_of(*models: str, **more: Any) -> LoopwatchConfig:
+    outcome = {"window": "2d", "on_timeout": "negative", "label": "value", **more}
+    model = {"kind": "classification", "windows": ["6h", "2d/1d"], "outcomes": {"answer": outcome}}
+    return parse_config({"models": dict.fromkeys(models, model)})
+
+
+def evaluator_of(clickhouse: ClickHouse, config: LoopwatchConfig, owner: str = "evaluator") -> Evaluator:
+    fence = Fence(clickhouse, TOPIC, owner)
+    for partition in EVERYWHERE:
+        fence.claim(partition)
+    inserter = Inserter(clickhouse, fence, give_up_after_s=5, stop=Event())
+    return Evaluator(clickhouse, config, inserter, partitions=PARTITIONS, overlap=timedelta(minutes=5), stop=Event())
+
+
+def events_of(model: str) -> tuple[list[Row], list[Row]]:
+    """Predictions, and the revisions of their feedback in the order in which they come."""
+    rng = np.random.default_rng(11)
+    predictions: list[Row] = []
+    feedback: list[tuple[datetime, Row]] = []
+    for index in range(N):
+        score = float(rng.random())
+        row = {
+            "prediction_id": f"{model}-{index}", "model": model, "version": f"v{index % 2}",
+            "prediction": "true" if score > 0.6 else "false", "prediction_value": float(score > 0.6), "score": score,
+            "segments": [("country", str(rng.choice(["de", "fr", "it"])))], "variants": [("test", "ab"[index % 2])],
+        }  # fmt: skip
+        made = BEGIN + timedelta(seconds=float(rng.uniform(0, 3 * 86_400)))
+        predictions.append({**row, "ts": made})
+        delays = sorted(rng.exponential(80_000, int(rng.integers(0, 3))))
+        revision = 0
+        if not delays or delays[0] > 86_400:
+            revision = 1
+            feedback.append((made + timedelta(days=1), outcome_row(row, made, None, False, 1)))
+        for number, delay in enumerate(delays, 1):
+            acted = made + timedelta(seconds=float(delay))
+            truth = bool(rng.random() < score)
+            feedback.append((acted, outcome_row(row, made, acted, truth, 2 * number + revision)))
+    return predictions, [row for _, row in sorted(feedback, key=lambda each: each[0])]
+
+
+def outcome_row(row: Row, made: datetime, acted: datetime | None, truth: bool, revision: int) -> Row:
+    status = "expired" if acted is None else "revised" if revision % 2 else "matched"
+    return {
+        **row, "outcome": "answer", "status": status, "label": str(truth).lower(), "label_value": float(truth),
+        "prediction_ts": made, "action_ts": acted, "revision": revision, "n_actions": revision // 2,
+    }  # fmt: skip
+
+
+_TYPES = {
+    "segments": pa.map_(pa.string(), pa.string()), "variants": pa.map_(pa.string(), pa.string()),
+    "ts": pa.timestamp("us", "UTC"), "prediction_ts": pa.timestamp("us", "UTC"),
+    "action_ts": pa.timestamp("us", "UTC"), "revision": pa.uint32(), "n_actions": pa.uint32(),
+}  # fmt: skip
+
+
+def store(clickhouse: ClickHouse, table: str, rows: Sequence[Row]) -> None:
+    if rows:
+        stamped = pa.array([datetime.now(UTC)] * len(rows), pa.timestamp("ms", "UTC"))
+        columns = {name: pa.array([row[name] for row in rows], _TYPES.get(name)) for name in rows[0]}
+        clickhouse.client.insert_arrow(
+            table, pa.table({**columns, "_ingested_at": stamped}), database=clickhouse.database
+        )
+
+
+def store_actions(clickhouse: ClickHouse, feedback: Sequence[Row]) -> None:
+    acted = [row for row in feedback if row["action_ts"] is not None]
+    store(
+        clickhouse,
+        "actions",
+        [
+            {
+                "prediction_id": row["prediction_id"], "action_id": str(row["revision"]), "model": row["model"],
+                "ts": row["action_ts"],
+            }
+            for row in acted
+        ],
+    )  # fmt: skip
+
+
+def rows_of(clickhouse: ClickHouse, model: str, table: str = "metrics_current") -> list[tuple[Any, ...]]:
+    """What the table says of the model, but for its name, for when, and for a fingerprint of ids that hold its name."""
+    return [
+        tuple(row)
+        for row in clickhouse.rows(
+            f"SELECT * EXCEPT (model, _evaluated_at, _content) FROM {clickhouse.database}.{table} "
+            f"WHERE model = '{model}' ORDER BY ALL"
+        )
+    ]
+
+
+def in_one_go(clickhouse: ClickHouse, model: str) -> None:
+    predictions, feedback = events_of(model)
+    store(clickhouse, "predictions", predictions)
+    store_actions(clickhouse, feedback)
+    store(clickhouse, "feedback", feedback)
+    evaluator_of(clickhouse, config_of(model)).tick(EVERYWHERE)
+
+
+def piece_by_piece(clickhouse: ClickHouse, model: str) -> None:
+    """In nine pieces, with a tick behind each, and every third by a new evaluator."""
+    predictions, feedback = events_of(model)
+    evaluator = evaluator_of(clickhouse, config_of(model))
+    for number, piece in enumerate(np.array_split(np.arange(len(predictions)), 3)):
+        store(clickhouse, "predictions", [predictions[index] for index in piece])
+        evaluator.tick(EVERYWHERE)
+        if number == 1:
+            evaluator = evaluator_of(clickhouse, config_of(model), "another")
+    for number, piece in enumerate(np.array_split(np.arange(len(feedback)), 6)):
+        rows = [feedback[index] for index in piece]
+        store_actions(clickhouse, rows)
+        store(clickhouse, "feedback", rows)
+        evaluator.tick(EVERYWHERE)
+        if number % 3 == 2:
+            evaluator = evaluator_of(clickhouse, config_of(model), f"yet another {number}")
+    # Nothing came any more: what was put off for its age is done now.
+    evaluator.tick(EVERYWHERE)
+
+
+def by_turns(clickhouse: ClickHouse, model: str) -> None:
+    """Two evaluators share the partitions, and change them while rows come, out of order and twice."""
+    predictions, feedback = events_of(model)
+    shuffled = np.random.default_rng(5).permutation(len(feedback))
+    store(clickhouse, "predictions", predictions)
+    store_actions(clickhouse, feedback)
+    evaluators = [evaluator_of(clickhouse, config_of(model), "same owner") for _ in range(2)]
+    shares = [[0, 1], [2, 3]]
+    for piece in np.array_split(shuffled, 4):
+        rows = [feedback[index] for index in piece]
+        store(clickhouse, "feedback", rows)
+        store(clickhouse, "feedback", rows[: len(rows) // 2])
+        shares.reverse()
+        for evaluator, share in zip(evaluators, shares, strict=True):
+            evaluator.tick(share)
+    for evaluator, share in zip(evaluators, shares, strict=True):
+        evaluator.tick(share)
+        evaluator.tick(share)
+
+
+@pytest.fixture(scope="module")
+def reference(clickhouse: ClickHouse) -> list[tuple[Any, ...]]:
+    in_one_go(clickhouse, "one-go")
+    return rows_of(clickhouse, "one-go")
+
+
+@pytest.mark.parametrize("way", [piece_by_piece, by_turns])
+def test_the_same_input_gives_the_same_rows(
+    clickhouse: ClickHouse, reference: list[tuple[Any, ...]], way: Callable[[ClickHouse, str], None]
+) -> None:
+    way(clickhouse, way.__name__)
+    found = rows_of(clickhouse, way.__name__)
+    assert len(found) > 2000
+    assert found == reference
+
+
+def test_the_table_says_what_the_rows_say(clickhouse: ClickHouse, reference: list[tuple[Any, ...]]) -> None:
+    (outcome,) = config_of("one-go").models["one-go"].outcomes
+    for text in ("6h", "2d/1d"):
+        window = Window.parse(text)
+        for time_of in TimeOf:
+            expected = {
+                (row.cell.start, row.cell.key, row.cell.value, name): (e.value, e.lower, e.upper, e.n, row.completeness)
+                for row in quality(
+                    clickhouse,
+                    Windows("one-go", outcome, window, time_of, slicing=Slicing(every=True)),
+                    config_of("one-go").models["one-go"].kind,
+                )
+                for name, e in row.metrics.items()
+            }
+            found = {
+                (row[2].replace(tzinfo=UTC), *row[5:8]): (*row[8:12], row[13])
+                for row in reference
+                if (row[1], row[3]) == (time_of, window.size_s) and row[7] != "labelled"
+            }
+            assert len(found) > 100
+            assert found == expected
+
+
+def test_a_late_action_restates_its_windows_and_the_old_value_stays(clickhouse: ClickHouse) -> None:
+    in_one_go(clickhouse, "flipped")
+    evaluator = evaluator_of(clickhouse, config_of("flipped"))
+    evaluator.tick(EVERYWHERE)
+    (before,) = windows_of(clickhouse, "flipped", BEGIN, "metrics_current")
+    expired = [
+        row
+        for row in events_of("flipped")[1]
+        if row["revision"] == 1 and row["prediction_ts"] < BEGIN + timedelta(hours=6)
+    ]
+    last = {row["prediction_id"]: row for row in events_of("flipped")[1]}
+    victim = next(row for row in expired if last[row["prediction_id"]]["revision"] == 1)
+    acted = victim["prediction_ts"] + timedelta(hours=47)
+    flip = outcome_row(victim, victim["prediction_ts"], acted, True, 3)
+    store_actions(clickhouse, [flip])
+    store(clickhouse, "feedback", [{name: flip[name] for name in victim}])
+    evaluator.tick(EVERYWHERE)
+    evaluator.tick(EVERYWHERE)
+    (after,) = windows_of(clickhouse, "flipped", BEGIN, "metrics_current")
+    assert after["revision"] == before["revision"] + 2
+    assert after["prevalence"] > before["prevalence"]
+    assert windows_of(clickhouse, "flipped", BEGIN, "metrics") == [before, after]
+
+
+def test_a_label_that_moves_leaves_its_old_window(clickhouse: ClickHouse) -> None:
+    row = {**events_of("moved")[0][0]}
+    made = row.pop("ts")
+    store(clickhouse, "predictions", [{**row, "ts": made}])
+    evaluator = evaluator_of(clickhouse, config_of("moved"))
+    labels: list[list[tuple[datetime, float]]] = []
+    for revision, hours in ((2, 1), (4, 30)):
+        feedback = outcome_row(row, made, made + timedelta(hours=hours), True, revision)
+        store_actions(clickhouse, [feedback])
+        store(clickhouse, "feedback", [feedback])
+        evaluator.tick(EVERYWHERE)
+        # The old window is a day old by now: it is done when nothing else comes.
+        evaluator.tick(EVERYWHERE)
+        labels.append(
+            [
+                (start, value)
+                for start, value in clickhouse.rows(
+                    f"SELECT window_start, value FROM {clickhouse.database}.metrics_current WHERE model = 'moved' "
+                    "AND time_of = 'label' AND window_seconds = 21600 AND metric = 'labelled' AND segment_key = '' "
+                    "ORDER BY window_start"
+                )
+            ]
+        )
+    ((first, one),), [(again, none), (second, now)] = labels
+    assert (again, one, none, now) == (first, 1.0, 0.0, 1.0)
+    assert second > first
+
+
+def test_a_changed_definition_restates_everything(clickhouse: ClickHouse) -> None:
+    in_one_go(clickhouse, "redefined")
+    changed = config_of("redefined", positive="false")
+    evaluator_of(clickhouse, changed).tick(EVERYWHERE)
+    (before, after) = windows_of(clickhouse, "redefined", BEGIN, "metrics")
+    assert after["prevalence"] == pytest.approx(1 - before["prevalence"])
+    assert windows_of(clickhouse, "redefined", BEGIN, "metrics_current") == [after]
+    count = len(rows_of(clickhouse, "redefined", "metrics"))
+    evaluator_of(clickhouse, changed).tick(EVERYWHERE)
+    assert len(rows_of(clickhouse, "redefined", "metrics")) == count
+
+
+def test_who_lost_its_partitions_writes_nothing(clickhouse: ClickHouse) -> None:
+    predictions, feedback = events_of("fenced")
+    store(clickhouse, "predictions", predictions)
+    store(clickhouse, "feedback", feedback)
+    stale = evaluator_of(clickhouse, config_of("fenced"), "stale")
+    evaluator_of(clickhouse, config_of("fenced"), "fresh")
+    with pytest.raises(FencedError):
+        stale.tick(EVERYWHERE)
+    assert rows_of(clickhouse, "fenced", "metrics") == []
+
+
+def windows_of(clickhouse: ClickHouse, model: str, start: datetime, table: str) -> list[dict[str, float]]:
+    """Metrics of the first six hours, by time of prediction, a dict a revision."""
+    revisions: dict[Any, dict[str, float]] = {}
+    for revision, content, metric, value in clickhouse.rows(
+        f"SELECT revision, _content, metric, value FROM {clickhouse.database}.{table} WHERE model = '{model}' "
+        "AND time_of = 'prediction' AND segment_key = '' AND window_seconds = 21600 "
+        f"AND window_start = {int(start.timestamp())} ORDER BY _evaluated_at"
+    ):
+        revisions.setdefault((revision, content), {"revision": revision})[metric] = value
+    return list(revisions.values())
