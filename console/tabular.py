@@ -1,9 +1,13 @@
-"""Rows as a table for the terminal."""
+"""Rows as a table for the terminal, or as JSON or CSV."""
 
+import csv
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +20,37 @@ def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut in a file."""
     out = Console(highlight=False, soft_wrap=False)
     return out if out.is_terminal else Console(highlight=False, width=_NO_TERMINAL_WIDTH)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Report(NamedTuple):
+    """Names of columns, and rows."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def print_report(report: Report, format_: Format) -> None:
+    """Print the rows: rounded to four decimals as a table, as they are otherwise."""
+    columns, rows = report
+    match format_:
+        case Format.TABLE:
+            print_table(
+                columns, [[round(each, 4) if isinstance(each, float) else each for each in row] for row in rows]
+            )
+        case Format.JSON:
+            document = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows])
+            print(msgspec.json.format(document, indent=2).decode())
+        case Format.CSV:
+            texts = [[each.isoformat() if isinstance(each, datetime) else each for each in row] for row in rows]
+            csv.writer(sys.stdout).writerows([columns, *texts])
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

@@ -71,6 +71,7 @@ class JoinWorker:
         self._caught_up_since: dict[TP, float] = {}
         self._liveness = Liveness(settings.stuck_after_s)
         self._oldest_batch_s: float | None = None
+        self.behind = 0
         self.unhealthy: str | None = None
 
     @property
@@ -274,6 +275,7 @@ class JoinWorker:
 
     def _watch(self, consumer: BatchConsumer) -> None:
         progress: dict[TP, Progress] = {}
+        behind = 0
         for processor in self._partitions.values():
             name = str(processor.partition)
             join = processor.join
@@ -287,7 +289,9 @@ class JoinWorker:
                 stored = self._stored.get(tp, processor.next_offset(topic.name))
                 lag = consumer.lag(tp, stored)
                 progress[tp] = Progress(stored, lag > 0)
+                behind += lag
                 metrics.LAG.labels(topic.name, name).set(lag)
+        self.behind = behind
         ages = self._liveness.observe(progress, time.monotonic())
         for tp, age_s in ages.items():
             metrics.COMMIT_AGE.labels(tp.topic, str(tp.partition)).set(age_s)

@@ -1,32 +1,37 @@
-"""``loopwatch metrics``: how good a model was, window by window."""
+"""``loopwatch metrics``: how good a model was, window by window, and where it was not."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ...schemas.errors import LoopwatchError
-from ...schemas.windows import TimeOf, Window
+from ...schemas.windows import TimeOf
+from ..model_windows import EVER, outcome_of, utc, window_of
 from ..options import ConfigFile, config_of, settings_with
-from ..tabular import print_table
-
-if TYPE_CHECKING:
-    from ...stream_processors.evaluate.quality import Quality
-
-_OF_COHORT = ("predictions", "settled")
+from ..tabular import Format, print_report
 
 
-class Format(StrEnum):
-    """How metrics are printed."""
+class Show(StrEnum):
+    """What is shown of a model."""
 
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
+    METRICS = "metrics"
+    REVISIONS = "revisions"
+    RELIABILITY = "reliability"
+    CONFUSION = "confusion"
+    WORST = "worst"
 
 
 def metrics(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
+    show: Annotated[
+        Show,
+        typer.Option(
+            help="metrics of each window; its revisions in table metrics; or of the whole time the reliability curve, "
+            "the confusion matrix, or the worst slices."
+        ),
+    ] = Show.METRICS,
     outcome: Annotated[str | None, typer.Option(help="Outcome of the model; the first one unless you say.")] = None,
     window: Annotated[
         str, typer.Option(help="Size of a window, such as 15m, 1h, 1d; sliding with a step, as in 7d/1d.")
@@ -39,6 +44,9 @@ def metrics(
     segment: Annotated[
         str | None, typer.Option(help="Slice by a key of the segments, by version, or by variants.EXPERIMENT.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="For worst (accuracy, or mae, unless you say) and revisions (all).")
+    ] = None,
     format_: Annotated[
         Format, typer.Option("--format", "-f", help="json and csv have a row a metric, with its interval.")
     ] = Format.TABLE,
@@ -49,70 +57,38 @@ def metrics(
     The kind of the model decides which metrics there are: that of `loopwatch.yaml`, or what its labels look like.
     Which labels are the positive class says `positive` of the outcome; without it, true and 1.
     """
-    try:
-        size = Window.parse(window)
-    except ValueError as exc:
-        raise LoopwatchError(f"--window: {exc}") from exc
+    size = window_of(window)
     settings = settings_with(config)
     models = config_of(settings)
 
     from ...infra.clickhouse import ClickHouse
-    from ...stream_processors.evaluate.quality import known_outcomes, quality
+    from ...stream_processors.evaluate.quality import quality
     from ...stream_processors.evaluate.slices import Slicing
     from ...stream_processors.evaluate.windows import Windows
+    from .. import metrics_view as view
 
-    clickhouse, of_model = ClickHouse(settings), models.for_model(model)
-    # Without a configuration the outcomes are those that feedback names.
-    outcomes = of_model.outcomes if model in models.models else known_outcomes(clickhouse, model)
-    if not outcomes:
-        raise LoopwatchError(f"model {model} has no feedback, and --config doesn't name it")
-    chosen = next((each for each in outcomes if outcome in (None, each.name)), None)
-    if chosen is None:
-        names = ", ".join(each.name for each in outcomes)
-        raise LoopwatchError(f"--outcome {outcome}: model {model} has {names}")
+    clickhouse = ClickHouse(settings)
+    chosen = outcome_of(clickhouse, models, model, outcome)
     slicing = Slicing() if segment is None else Slicing((segment,))
-    windows = Windows(model, chosen, size, by, _utc(since), _utc(until), slicing)
-    found = quality(clickhouse, windows, of_model.kind)
+    if show is Show.WORST:
+        slicing = Slicing(slicing.keys or models.for_model(model).segments, every=True)
+    wanted = size if show in (Show.METRICS, Show.REVISIONS) else EVER
+    windows = Windows(model, chosen, wanted, by, utc(since), utc(until), slicing)
+    if show is Show.REVISIONS:
+        print_report(view.revisions(clickhouse, windows, metric), format_)
+        return
+    found = quality(clickhouse, windows, models.for_model(model).kind)
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
-    if format_ is Format.TABLE:
-        _print_wide(found, of_cohorts=by is TimeOf.PREDICTION, sliced=segment is not None)
-    else:
-        _print_long(found, format_)
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
-
-
-def _print_wide(found: "list[Quality]", *, of_cohorts: bool, sliced: bool) -> None:
-    names = list(dict.fromkeys(name for row in found for name in row.metrics))
-    shown = ("window", *(("segment",) if sliced else ()), *(_OF_COHORT if of_cohorts else ()), "labelled", *names)
-    rows: list[list[Any]] = []
-    for row in found:
-        cells: list[Any] = [row.cell.start, *([row.cell.value] if sliced else [])]
-        if of_cohorts:
-            cells += [row.predictions, None if row.completeness is None else round(row.completeness, 4)]
-        values = [round(row.metrics[name].value, 4) if name in row.metrics else None for name in names]
-        rows.append([*cells, row.labelled, *values])
-    print_table(shown, rows)
-
-
-def _print_long(found: "list[Quality]", format_: Format) -> None:
-    fields = ("window_start", "segment", "metric", "value", "lower", "upper", "n", "completeness")
-    rows = [
-        (row.cell.start.isoformat(), row.cell.value, name, *metric_cells, row.completeness)
-        for row in found
-        for name, metric in row.metrics.items()
-        for metric_cells in [(metric.value, metric.lower, metric.upper, metric.n)]
-    ]
-    if format_ is Format.JSON:
-        import msgspec
-
-        document = [dict(zip(fields, row, strict=True)) for row in rows]
-        typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
-    else:
-        import csv
-        import sys
-
-        csv.writer(sys.stdout).writerows([fields, *rows])
+    match show:
+        case Show.RELIABILITY:
+            report = view.reliability(found)
+        case Show.CONFUSION:
+            report = view.confusion(found)
+        case Show.WORST:
+            report = view.worst_slices(found, metric)
+        case _ if format_ is Format.TABLE:
+            report = view.wide(found, of_cohorts=by is TimeOf.PREDICTION, sliced=segment is not None)
+        case _:
+            report = view.long(found)
+    print_report(report, format_)

@@ -67,6 +67,16 @@ def of_decisions(decisions: Decisions) -> dict[str, Estimate]:
     return {name: metric for name, metric in metrics.items() if metric is not None}
 
 
+def confusion_of(decisions: Decisions) -> dict[tuple[str, str], int]:
+    """How often (label, prediction) came together."""
+    return {
+        ("true", "true"): decisions.true_positive,
+        ("true", "false"): decisions.false_negative,
+        ("false", "true"): decisions.false_positive,
+        ("false", "false"): decisions.true_negative,
+    }
+
+
 def of_scores(scores: Scores) -> dict[str, Estimate]:
     """ROC AUC, PR AUC, log loss, Brier score and expected calibration error; what is undefined is left out.
 

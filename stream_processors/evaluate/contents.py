@@ -71,11 +71,11 @@ def _add(
         f"SELECT model, {key} AS of_outcome, {bucket(clock, bucket_s)} AS bucket, {revision}, {hash_} "
         f"FROM {clickhouse.database}.{table} WHERE {' OR '.join(conditions)} GROUP BY model, of_outcome, bucket"
     )
+    series_of = {key: {due.series for due in dues} for key, dues in asked.items()}
     for model, outcome, at, revisions, hashes in rows:
-        dues = asked[model, outcome]
-        for series in {due.series for due in dues}:
+        for series in series_of[model, outcome]:
             for start in starts_of(series.window, at, bucket_s):
-                if (due := Due(series, start)) in dues:
+                if (due := Due(series, start)) in asked[model, outcome]:
                     contents[due].add(hashes, revisions)
 
 

@@ -36,7 +36,8 @@ from .windows import Cell, Windows
 log = logger(__name__)
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-_AT_ONCE = 500
+_AT_ONCE = 2000
+_QUERIES_A_SERIES = 3
 _ROWS_AT_ONCE = 20_000
 _WRITTEN_EVERY = timedelta(minutes=1)
 _JUST_AFTER = timedelta(microseconds=1)
@@ -199,7 +200,7 @@ class Evaluator:
         model = self._models[series.model]
         (outcome,) = [each for each in model.config.outcomes if each.name == series.outcome]
         kind, _ = model.definitions[series.outcome]
-        for begin, end in stretches(dues):
+        for begin, end in stretches(dues, _QUERIES_A_SERIES):
             within = {due.start: due for due in dues if begin <= due.start < end}
             windows = Windows(
                 series.model, outcome, series.window, series.time_of, _at(begin), _at(end),

@@ -1,12 +1,13 @@
 """How good a model was in each window, as far as its outcomes are known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ...detectors.quality.binary import of_decisions, of_scores
+from ...detectors.quality.binary import ReliabilityBin, confusion_of, of_decisions, of_scores
 from ...detectors.quality.estimates import Estimate
-from ...detectors.quality.multiclass import of_confusion
+from ...detectors.quality.multiclass import Confusion, of_confusion
 from ...detectors.quality.regression import of_residuals
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
@@ -28,6 +29,10 @@ class Quality(Struct, frozen=True):
     metrics: dict[str, Estimate]
     predictions: int | None = None
     completeness: float | None = None
+    curve: Sequence[ReliabilityBin] = ()
+    """Of a classifier with scores."""
+    confusion: Confusion = {}
+    """How often (label, prediction) came together, of a classifier."""
 
 
 def quality(clickhouse: ClickHouse, windows: Windows, kind: Kind | None = None) -> list[Quality]:
@@ -36,11 +41,12 @@ def quality(clickhouse: ClickHouse, windows: Windows, kind: Kind | None = None) 
     Without a `kind` the labels decide: numbers beside predicted numbers are a regression, two classes are binary.
     """
     kind = kind or infer_kind(clickhouse, windows)
-    measured = {cell: (labelled, metrics) for cell, labelled, metrics in _measured(clickhouse, windows, kind)}
-    if windows.time_of is TimeOf.LABEL:
-        return [Quality(cell, *known) for cell, known in sorted(measured.items())]
-    made = statistics.settled_share(clickhouse, windows)
-    return [_of_cohort(cell, made, measured) for cell in sorted(made.keys() | measured.keys())]
+    found = {row.cell: row for row in _measured(clickhouse, windows, kind)}
+    if windows.time_of is TimeOf.PREDICTION:
+        for cell, (predictions, settled) in statistics.settled_share(clickhouse, windows).items():
+            row = found.get(cell, Quality(cell, 0, {}))
+            found[cell] = replace(row, predictions=predictions, completeness=settled / predictions)
+    return [row for _, row in sorted(found.items())]
 
 
 def known_outcomes(clickhouse: ClickHouse, model: str) -> list[Outcome]:
@@ -61,22 +67,15 @@ def infer_kind(clickhouse: ClickHouse, windows: Windows) -> Kind:
     return kind_by(evidence_of(clickhouse, model, outcome), model, outcome)
 
 
-def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[tuple[Cell, int, dict[str, Estimate]]]:
+def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[Quality]:
     match kind:
         case Kind.REGRESSION:
             for cell, labelled, residuals in statistics.regression(clickhouse, windows):
-                yield cell, labelled, of_residuals(residuals)
+                yield Quality(cell, labelled, of_residuals(residuals))
         case Kind.MULTICLASS:
             for cell, labelled, confusion in statistics.multiclass(clickhouse, windows):
-                yield cell, labelled, of_confusion(confusion)
+                yield Quality(cell, labelled, of_confusion(confusion), confusion=confusion)
         case _:
             for cell, labelled, decisions, scores in statistics.binary(clickhouse, windows):
-                yield cell, labelled, of_decisions(decisions) | of_scores(scores)
-
-
-def _of_cohort(
-    cell: Cell, made: Mapping[Cell, tuple[int, int]], measured: Mapping[Cell, tuple[int, dict[str, Estimate]]]
-) -> Quality:
-    predictions, settled = made.get(cell, (0, 0))
-    labelled, metrics = measured.get(cell, (0, {}))
-    return Quality(cell, labelled, metrics, predictions, settled / predictions if predictions else None)
+                metrics = of_decisions(decisions) | of_scores(scores)
+                yield Quality(cell, labelled, metrics, curve=scores.bins, confusion=confusion_of(decisions))

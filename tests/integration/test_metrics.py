@@ -19,6 +19,7 @@ from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, kn
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
 from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
@@ -348,24 +349,83 @@ def _holds(row: Quality, name: str, truth: float) -> bool:
     return metric.lower is not None and metric.upper is not None and metric.lower <= truth <= metric.upper
 
 
+def run(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_URL", clickhouse.address)
+    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_DATABASE", clickhouse.database)
+    return CliRunner().invoke(app, ["metrics", *words])
+
+
+def rows_printed(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[dict[str, Any]]:
+    result = run(clickhouse, monkeypatch, *words, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_reliability_curve_is_that_of_scikit_learn(
+    clickhouse: ClickHouse, fraud: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rows_printed(clickhouse, monkeypatch, "fraud", "--show", "reliability")
+    at = chosen(fraud)
+    # The bins of scikit-learn are open below, ours above: scores of two decimals lie on the edges.
+    shares, scores = calibration_curve(fraud["truth"][at], np.minimum(fraud["score"][at] + 1e-12, 1), n_bins=10)
+    near_lists([row["positive_share"] for row in found], shares)
+    near_lists([row["mean_score"] for row in found], scores)
+    assert sum(row["n"] for row in found) == len(at)
+
+
+def near_lists(found: list[float], expected: Any) -> None:
+    assert found == pytest.approx(list(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("model", ["animals", "fraud"])
+def test_the_confusion_matrix_is_that_of_scikit_learn(
+    clickhouse: ClickHouse, fraud: Rows, animals: Rows, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    rows = {"animals": animals, "fraud": fraud}[model]
+    at = chosen(rows)
+    truth = [rows["label"][index] for index in at]
+    said = [str(rows["said"][index]) for index in at]
+    names = sorted({*truth, *said})
+    matrix = sk.confusion_matrix(truth, said, labels=names)
+    found = rows_printed(clickhouse, monkeypatch, model, "--show", "confusion")
+    assert {(row["label"], row["prediction"]): row["n"] for row in found if row["n"]} == {
+        (label, prediction): int(matrix[i, j])
+        for i, label in enumerate(names)
+        for j, prediction in enumerate(names)
+        if matrix[i, j]
+    }
+
+
+def test_the_worst_slice_is_the_broken_one(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(12)
+    rows = rows_of("slices", 9, said=np.array([]), said_value=np.array([]))
+    rows["country"] = rng.choice([f"c{each}" for each in range(12)], N)
+    truth = rng.random(N) < 0.5
+    wrong = rng.random(N) < np.where(rows["country"] == "c7", 0.35, 0.1)
+    said = truth ^ wrong
+    rows |= {"said": np.where(said, "true", "false"), "said_value": said.astype(float), "truth": truth}
+    store(clickhouse, {**rows, "label": np.where(truth, "true", "false").tolist(), "label_value": truth})
+    first, *others = rows_printed(clickhouse, monkeypatch, "slices", "--show", "worst")
+    assert (first["key"], first["segment"], first["beyond_chance"]) == ("country", "c7", True)
+    assert not any(row["beyond_chance"] for row in others)
+
+
 def test_the_command_prints_tables_csv_and_json(
     clickhouse: ClickHouse, fraud: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_URL", clickhouse.address)
-    monkeypatch.setenv("LOOPWATCH_CLICKHOUSE_DATABASE", clickhouse.database)
     expected = {
         (row.cell.start.isoformat(), name): m.value
         for row in quality(clickhouse, windows("fraud"))
         for name, m in row.metrics.items()
     }
-    table = CliRunner().invoke(app, ["metrics", "fraud"])
+    table = run(clickhouse, monkeypatch, "fraud")
     assert table.exit_code == 0
     assert "roc_auc" in table.stdout
     assert "2025-03-05" in table.stdout
-    as_json = json.loads(CliRunner().invoke(app, ["metrics", "fraud", "--format", "json"]).stdout)
-    assert {(row["window_start"], row["metric"]): row["value"] for row in as_json} == expected
-    as_csv = csv.DictReader(io.StringIO(CliRunner().invoke(app, ["metrics", "fraud", "--format", "csv"]).stdout))
+    as_json = rows_printed(clickhouse, monkeypatch, "fraud")
+    assert {(row["window_start"].replace("Z", "+00:00"), row["metric"]): row["value"] for row in as_json} == expected
+    as_csv = csv.DictReader(io.StringIO(run(clickhouse, monkeypatch, "fraud", "--format", "csv").stdout))
     assert {(row["window_start"], row["metric"]): float(row["value"]) for row in as_csv} == expected
-    nothing = CliRunner().invoke(app, ["metrics", "nobody"])
+    nothing = run(clickhouse, monkeypatch, "nobody")
     assert nothing.exit_code != 0
     assert "nobody has no feedback" in nothing.stderr
