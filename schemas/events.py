@@ -18,10 +18,11 @@ MAX_VARIANTS = 100
 MAX_RETRIEVED = 1000
 MAX_EMBEDDING = 16_384
 MAX_TEXT_LENGTH = 1_000_000
+MAX_LABEL_LENGTH = 1024
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
-Label = Annotated[str, Meta(max_length=1024)]
+Label = Annotated[str, Meta(max_length=MAX_LABEL_LENGTH)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
 # The pattern is for readers of the JSON Schema: many validators don't check formats.
 Instant = Annotated[

@@ -19,6 +19,7 @@ from .hot_state import HotState
 from .known_ids import KnownIds
 from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction, by_model_and_hour
 from .rules import OutcomeRule, Rules
+from .slices import add_segments
 from .state import Acted, Entry, Stored
 from .sweeps import Sweeps
 from .timers import Timers
@@ -88,6 +89,8 @@ class PartitionJoin:
             if rules is None or event.model != model:
                 model = event.model
                 rules = self.rules.of(model)
+            if rules.segments:
+                add_segments(event, rules.segments)
             entry = hot[prediction_id] = Entry(
                 at_us,
                 common_of(rules, event.version, event.segments, event.variants),

@@ -23,7 +23,7 @@ class OutcomeRule:
 class ModelRules:
     """What the join needs to know of one model; one object a model, shared by all its predictions."""
 
-    __slots__ = ("all_bits", "disorder_us", "longest_us", "model", "outcomes", "retention_us")
+    __slots__ = ("all_bits", "disorder_us", "longest_us", "model", "outcomes", "retention_us", "segments")
 
     def __init__(self, config: ModelConfig, disorder_us: int) -> None:
         self.model = config.name
@@ -31,6 +31,7 @@ class ModelRules:
         self.all_bits = (1 << len(self.outcomes)) - 1
         self.longest_us = max(rule.window_us for rule in self.outcomes)
         self.retention_us = micros(config.retention)
+        self.segments = config.segments
         self.disorder_us = disorder_us
 
     def counting(self, prediction_us: int, acted: Acted) -> int:
