@@ -13,6 +13,7 @@ from ...schemas.outcomes import Kind, Outcome
 from ...schemas.windows import TimeOf
 from . import statistics
 from .kinds import evidence_of, kind_by
+from .ranking import ranked
 from .windows import Cell, Windows
 
 
@@ -69,6 +70,8 @@ def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[
         case Kind.MULTICLASS:
             for cell, labelled, confusion in statistics.multiclass(clickhouse, windows):
                 yield cell, labelled, of_confusion(confusion)
+        case Kind.RANKING:
+            yield from ranked(clickhouse, windows)
         case _:
             for cell, labelled, decisions, scores in statistics.binary(clickhouse, windows):
                 yield cell, labelled, of_decisions(decisions) | of_scores(scores)
