@@ -47,7 +47,8 @@ def metrics(
     """Print how good a model was in each window, on how many labels that rests, and how complete they are.
 
     The kind of the model decides which metrics there are: that of `loopwatch.yaml`, or what its labels look like.
-    Which labels are the positive class says `positive` of the outcome; without it, true and 1.
+    Which labels are the positive class says `positive` of the outcome; without it, true and 1. The model's indicators
+    (`kpis`) are beside its metrics.
     """
     try:
         size = Window.parse(window)
@@ -57,6 +58,7 @@ def metrics(
     models = config_of(settings)
 
     from ...infra.clickhouse import ClickHouse
+    from ...stream_processors.evaluate.kpis import beside, kpis
     from ...stream_processors.evaluate.quality import known_outcomes, quality
     from ...stream_processors.evaluate.slices import Slicing
     from ...stream_processors.evaluate.windows import Windows
@@ -72,7 +74,8 @@ def metrics(
         raise LoopwatchError(f"--outcome {outcome}: model {model} has {names}")
     slicing = Slicing() if segment is None else Slicing((segment,))
     windows = Windows(model, chosen, size, by, _utc(since), _utc(until), slicing)
-    found = quality(clickhouse, windows, of_model.kind)
+    indicators = kpis(clickhouse, windows, of_model.kpis)
+    found = beside(quality(clickhouse, windows, of_model.kind), indicators)
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
     if format_ is Format.TABLE:
