@@ -46,11 +46,14 @@ def print_report(report: Report, format_: Format) -> None:
                 columns, [[round(each, 4) if isinstance(each, float) else each for each in row] for row in rows]
             )
         case Format.JSON:
-            document = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows])
+            document = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in _plain(rows)])
             print(msgspec.json.format(document, indent=2).decode())
         case Format.CSV:
-            texts = [[each.isoformat() if isinstance(each, datetime) else each for each in row] for row in rows]
-            csv.writer(sys.stdout).writerows([columns, *texts])
+            csv.writer(sys.stdout).writerows([columns, *_plain(rows)])
+
+
+def _plain(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    return [[each.isoformat() if isinstance(each, datetime) else each for each in row] for row in rows]
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

@@ -99,6 +99,7 @@ class Loopwatch:
         cost_usd: float | None = None,
         generation: Generation | None = None,
         trace_id: str = "",
+        attributes: Mapping[str, float | str | bool | None] | None = None,
     ) -> str:
         """Send a prediction and return its id, for `act`: a new UUIDv7 unless one is given. `ts` is now by default.
 
@@ -126,6 +127,7 @@ class Loopwatch:
                 cost_usd=cost_usd,
                 generation=generation,
                 trace_id=trace_id,
+                attributes=attributes,  # pyright: ignore[reportArgumentType]  (read only)
             )
         )
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from .durations import HOW_TO_WRITE, format_duration, parse_duration
 from .errors import ConfigError
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS
+from .kpis import ALL_PREDICTIONS, Kpi, Measure, Per
 from .outcomes import (
     DEFAULT_OUTCOME,
     Comparison,
@@ -28,6 +29,7 @@ LONGEST_RETENTION = timedelta(days=3660)
 MAX_OUTCOMES = 50
 MAX_ACTIONS = 200
 MAX_WINDOWS = 10
+MAX_KPIS = 50
 _COMPARED = re.compile(r"(>=|<=|>|<)\s*(-?[0-9]+(?:[.][0-9]+)?)")
 
 S = TypeVar("S", bound=StrEnum)
@@ -89,7 +91,7 @@ class _Reader:
         )
 
     def _model(self, path: str, name: str, value: object, defaults: Defaults) -> ModelConfig:
-        members = self._object(path, value, ("kind", "outcomes", "segments", "retention", "windows"))
+        members = self._object(path, value, ("kind", "outcomes", "segments", "retention", "windows", "kpis"))
         outcomes_path = _join(path, "outcomes")
         named = self._named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
         if len(named) > MAX_OUTCOMES:
@@ -103,6 +105,7 @@ class _Reader:
             self._texts(path, members, "segments", MAX_SEGMENTS),
             self._duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
             self._windows(path, members, defaults.windows),
+            self._kpis(_join(path, "kpis"), members.get("kpis")),
         )
 
     def _outcome(self, path: str, name: str, value: object) -> Outcome:
@@ -117,8 +120,38 @@ class _Reader:
             self._positive(path, members),
         )
 
-    def _positive(self, parent: str, members: dict[str, object]) -> Positive | None:
-        value, path = members.get("positive"), _join(parent, "positive")
+    def _kpis(self, path: str, value: object) -> tuple[Kpi, ...]:
+        named = self._named(path, value, MAX_NAME_LENGTH)
+        if len(named) > MAX_KPIS:
+            self._wrong(path, f"{len(named)} indicators, at most {MAX_KPIS} fit a model")
+        read = (self._kpi(_join(path, name), name, entry) for name, entry in named.items())
+        return tuple(kpi for kpi in read if kpi is not None)
+
+    def _kpi(self, path: str, name: str, value: object) -> Kpi | None:
+        before = len(self.problems)
+        members = self._object(path, value, (*[measure.value for measure in Measure], "of", "per", "value"))
+        said = [measure for measure in Measure if members.get(measure) is not None]
+        if len(said) != 1:
+            if len(self.problems) == before:
+                self._wrong(path, f"say one of {', '.join(Measure)}, and of which action: as in {{share: click}}")
+            return None
+        (measure,) = said
+        for key, measures in (("of", [Measure.SHARE]), ("per", [Measure.COUNT, Measure.SUM])):
+            if members.get(key) is not None and measure not in measures:
+                self._wrong(_join(path, key), f"goes with {' and '.join(measures)}, not with {measure}")
+        per = None if members.get("per") is None else self._choice(path, members, "per", Per.PREDICTION)
+        action, of = self._name(path, members, measure), self._name(path, members, "of")
+        return Kpi(
+            name,
+            measure,
+            action,
+            None if of in ("", ALL_PREDICTIONS) else of,
+            per,
+            self._positive(path, members, "value"),
+        )
+
+    def _positive(self, parent: str, members: dict[str, object], key: str = "positive") -> Positive | None:
+        value, path = members.get(key), _join(parent, key)
         if value is None:
             return None
         if not isinstance(value, str) or not self._is_name(value, MAX_NAME_LENGTH):
@@ -173,6 +206,16 @@ class _Reader:
                 hint = _did_you_mean(key, allowed)
                 self._wrong(_join(path, key), f"unknown key{hint} (allowed: {', '.join(allowed)})")
         return {key: value[key] for key in allowed if key in value}
+
+    def _name(self, parent: str, members: dict[str, object], key: str) -> str:
+        value, path = members.get(key), _join(parent, key)
+        if isinstance(value, str) and self._is_name(value, MAX_NAME_LENGTH):
+            return value
+        if value is not None:
+            self._wrong(
+                path, f"{_shown(value)} is no name of an action: write 1 to {MAX_NAME_LENGTH} characters of text"
+            )
+        return ""
 
     def _texts(self, parent: str, members: dict[str, object], key: str, most: int) -> tuple[str, ...]:
         value, path = members.get(key), _join(parent, key)

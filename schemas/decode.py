@@ -24,7 +24,7 @@ _FRAME_BYTES = 5
 
 # Fields whose keys are names that services choose.
 _MAPS: dict[type, tuple[str, ...]] = {
-    Prediction: ("features", "segments", "variants", "scores"),
+    Prediction: ("features", "segments", "variants", "scores", "attributes"),
     Action: ("attributes",),
 }
 

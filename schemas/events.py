@@ -117,6 +117,10 @@ class Prediction(Struct, gc=False, omit_defaults=True):
     cost_usd: Annotated[float | None, Meta(description="What it cost, in US dollars.")] = None
     generation: Annotated[Generation | None, Meta(description="Set by generating models.")] = None
     trace_id: Annotated[str, Meta(description="Trace that the prediction belongs to.", max_length=256)] = ""
+    attributes: Annotated[
+        Annotated[dict[str, FeatureValue], Meta(max_length=MAX_FEATURES, extra_json_schema=_NAMES)] | None,
+        Meta(description="Anything else worth keeping; rankings: `request_id`, and `position` (1 is shown first)."),
+    ] = None
 
 
 class Action(Struct, gc=False, omit_defaults=True):

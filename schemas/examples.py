@@ -19,6 +19,7 @@ PREDICTION = Prediction(
     segments={"country": "DE"},
     variants={"new-ranker": "treatment"},
     latency_ms=3.4,
+    attributes={"request_id": "search-77120", "position": 1},
 )
 
 GENERATION = Prediction(

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from .config import MAX_ACTIONS, MAX_OUTCOMES
+from .config import MAX_ACTIONS, MAX_KPIS, MAX_OUTCOMES
 from .dead_letters import DeadLetter
 from .durations import format_duration
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS, Action, Prediction
 from .feedback import Feedback
+from .kpis import Measure, Per
 from .outcomes import DEFAULT_OUTCOME, Combine, Defaults, Kind, LabelRule, OnTimeout
 
 Schema = dict[str, Any]
@@ -33,14 +34,21 @@ def config_schema() -> Schema:
             "on_timeout": _choice("What a prediction gets when nothing counted.", DEFAULT_OUTCOME.on_timeout),
             "label": _choice("Where the label comes from.", DEFAULT_OUTCOME.label),
             "combine": _choice("Which of several actions decides.", DEFAULT_OUTCOME.combine),
-            "positive": {
-                "description": "Which labels are the positive class: `> 15`, `<= 3`, or one label; else true and 1.",
-                "type": "string",
-                "minLength": 1,
-                "maxLength": MAX_NAME_LENGTH,
-            },
+            "positive": _name("Which labels are the positive class: `> 15`, `<= 3`, or one label; else true and 1."),
         },
     )
+    kpi = _settings(
+        "A business indicator: one measure of the actions of one name.",
+        {
+            "share": _name("Of the predictions, the share with such an action."),
+            "count": _name("How many such actions there are."),
+            "sum": _name("What the values of such actions add up to."),
+            "mean": _name("The mean of the values of such actions."),
+            "of": _name("For share: of the predictions with an action of this name; `prediction` is all of them."),
+            "per": {"description": "For count and sum: divided by the predictions.", "enum": [*Per]},
+            "value": _name("Only actions with this value: `>= 4`, or one value as text."),
+        },
+    ) | {"type": "object", "oneOf": [{"required": [measure]} for measure in Measure]}
     model = _settings(
         "One model.",
         {
@@ -51,6 +59,7 @@ def config_schema() -> Schema:
             | {"maxProperties": MAX_OUTCOMES},
             "segments": _names("Slices to watch, from `segments` or `features`.", MAX_SEGMENTS),
             "retention": _duration("For how long after a window's end a late action may revise.", Defaults().retention),
+            "kpis": _mapping("Business indicators, by name.", kpi, MAX_NAME_LENGTH) | {"maxProperties": MAX_KPIS},
         },
     )
     defaults = _settings(
@@ -94,6 +103,10 @@ def _mapping(description: str, of: Schema, longest_name: int) -> Schema:
         "propertyNames": {"minLength": 1, "maxLength": longest_name},
         "additionalProperties": of,
     }
+
+
+def _name(description: str) -> Schema:
+    return {"description": description, "type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH}
 
 
 def _names(description: str, most: int) -> Schema:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from .kpis import Kpi
 from .windows import Window
 
 
@@ -106,7 +107,7 @@ class Defaults(Struct, frozen=True):
 
 
 class ModelConfig(Struct, frozen=True):
-    """One model: its outcomes, slices, windows of its metrics, and for how long late actions may revise."""
+    """One model: its outcomes, slices, windows of its metrics, indicators, and for how long late actions may revise."""
 
     name: str
     kind: Kind | None = None
@@ -114,6 +115,7 @@ class ModelConfig(Struct, frozen=True):
     segments: tuple[str, ...] = ()
     retention: timedelta = Defaults().retention
     windows: tuple[Window, ...] = DEFAULT_WINDOWS
+    kpis: tuple[Kpi, ...] = ()
 
     @property
     def longest_window(self) -> timedelta:

@@ -55,13 +55,15 @@ def metrics(
     """Print how good a model was in each window, on how many labels that rests, and how complete they are.
 
     The kind of the model decides which metrics there are: that of `loopwatch.yaml`, or what its labels look like.
-    Which labels are the positive class says `positive` of the outcome; without it, true and 1.
+    Which labels are the positive class says `positive` of the outcome; without it, true and 1. The model's indicators
+    (`kpis`) are beside its metrics.
     """
     size = window_of(window)
     settings = settings_with(config)
     models = config_of(settings)
 
     from ...infra.clickhouse import ClickHouse
+    from ...stream_processors.evaluate.kpis import beside, kpis
     from ...stream_processors.evaluate.quality import quality
     from ...stream_processors.evaluate.slices import Slicing
     from ...stream_processors.evaluate.windows import Windows
@@ -77,7 +79,8 @@ def metrics(
     if show is Show.REVISIONS:
         print_report(view.revisions(clickhouse, windows, metric), format_)
         return
-    found = quality(clickhouse, windows, models.for_model(model).kind)
+    of_model = models.for_model(model)
+    found = beside(quality(clickhouse, windows, of_model.kind), kpis(clickhouse, windows, of_model.kpis))
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
     match show:

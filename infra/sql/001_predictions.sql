@@ -33,3 +33,6 @@ ORDER BY prediction_id
 TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
 SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
 COMMENT 'Accepted predictions, one row each. Sorted by id so that a late action finds its prediction; UUIDv7 ids keep that local.';
+
+ALTER TABLE {database}.predictions
+    ADD COLUMN IF NOT EXISTS attributes Map(LowCardinality(String), String) COMMENT 'Attributes, scalars as text; of rankings request_id and position' AFTER trace_id;

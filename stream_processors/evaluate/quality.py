@@ -14,6 +14,7 @@ from ...schemas.outcomes import Kind, Outcome
 from ...schemas.windows import TimeOf
 from . import statistics
 from .kinds import evidence_of, kind_by
+from .ranking import ranked
 from .windows import Cell, Windows
 
 
@@ -75,6 +76,9 @@ def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[
         case Kind.MULTICLASS:
             for cell, labelled, confusion in statistics.multiclass(clickhouse, windows):
                 yield Quality(cell, labelled, of_confusion(confusion), confusion=confusion)
+        case Kind.RANKING:
+            for cell, labelled, metrics in ranked(clickhouse, windows):
+                yield Quality(cell, labelled, metrics)
         case _:
             for cell, labelled, decisions, scores in statistics.binary(clickhouse, windows):
                 metrics = of_decisions(decisions) | of_scores(scores)

@@ -49,17 +49,19 @@ class Windows(Struct, frozen=True):
         """Column of `feedback_current` that puts a row into its window."""
         return "prediction_ts" if self.time_of is TimeOf.PREDICTION else "assumeNotNull(action_ts)"
 
-    def cells(self, database: str, select: str, source: str, clock: str) -> str:
+    def cells(self, database: str, select: str, source: str, clock: str, counted: tuple[str, str] | None = None) -> str:
         """SQL of rows (start, slice, …): what `select` says of each row of `source`, once for every cell it is in.
 
-        `source` is a table with its conditions, `clock` its column of time. Rare values of a slice are `OTHER`.
+        `source` is a table with its conditions, `clock` its column of time. Rare values of a slice are `OTHER`: those
+        with few predictions (by time of label, few labels), or few rows of `counted`, a source and clock.
         """
         conditions = f"{source} AND {self.within(clock)}"
         rows = f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice, {select} FROM {conditions}"
         rows = f"SELECT * FROM ({rows}) WHERE {self._asked_for}"
         if not self.slicing.is_sliced:
             return f"({rows})"
-        fold = f"if((start, slice) IN ({self._common(database)}), slice, (slice.1, {quote(OTHER)}))"
+        common = self._common(*(counted or self._counted(database)))
+        fold = f"if((start, slice) IN ({common}), slice, (slice.1, {quote(OTHER)}))"
         return f"(SELECT * REPLACE ({fold} AS slice) FROM ({rows}))"
 
     def predictions(self, database: str) -> str:
@@ -90,12 +92,13 @@ class Windows(Struct, frozen=True):
     def _asked_for(self) -> str:
         return "1" if self.starts is None else f"start IN ({','.join(map(str, self.starts))})"
 
-    def _common(self, database: str) -> str:
+    def _counted(self, database: str) -> tuple[str, str]:
+        if self.time_of is TimeOf.PREDICTION:
+            return self.predictions(database), "ts"
+        return self.labels(database), self.clock
+
+    def _common(self, source: str, clock: str) -> str:
         """SQL of the (start, slice) that are kept by their value: the most frequent ones of each key."""
-        source, clock = (
-            (self.predictions(database), "ts") if self.time_of is TimeOf.PREDICTION
-            else (self.labels(database), self.clock)
-        )  # fmt: skip
         return (
             f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice FROM {source} "
             f"AND {self.within(clock)} GROUP BY start, slice "

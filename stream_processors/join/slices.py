@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...schemas.events import MAX_LABEL_LENGTH, MAX_SEGMENTS, FeatureValue, Prediction
+from ...schemas.events import MAX_LABEL_LENGTH, MAX_SEGMENTS, Prediction
 from ...schemas.labels import number_text
 
 
@@ -25,7 +25,7 @@ def add_segments(event: Prediction, keys: Sequence[str]) -> None:
     event.segments = segments or None
 
 
-def _text(value: FeatureValue) -> str:
+def _text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value[:MAX_LABEL_LENGTH] if isinstance(value, str) else number_text(value)

@@ -59,6 +59,7 @@ def predictions(rows: PredictionRows, source: Source) -> pa.Table:
             "cost_usd": pa.array([event.cost_usd for event in events], pa.float64()),
             "generation": ["" if event.generation is None else _encode(event.generation) for event in events],
             "trace_id": [event.trace_id for event in events],
+            "attributes": _attributes([event.attributes for event in events]),
             "_watermark": _micros([max(each, 0) for each in rows.watermarks_us]),
             **_origin(source, source.predictions, rows.partitions, rows.offsets),
         }
@@ -78,13 +79,7 @@ def actions(rows: Sequence[ActionRow], source: Source) -> pa.Table:
             "value": _texts(values),
             "value_num": _numbers(values),
             "actor": _names([event.actor for event in events]),
-            "attributes": _map(
-                [
-                    event.attributes and {name: _text(value) or "" for name, value in event.attributes.items()}
-                    for event in events
-                ],
-                pa.string(),
-            ),
+            "attributes": _attributes([event.attributes for event in events]),
             "model": _names([row.model for row in rows]),
             "class": [row.action_class for row in rows],
             "reason": [row.reason or "" for row in rows],
@@ -268,6 +263,11 @@ def _map(rows: Sequence[Mapping[str, Any] | None], value_type: pa.DataType) -> p
     """A map column from mappings, None meaning empty."""
     ends, codes, names, values = _flat(rows)
     return _map_of(ends, codes, names, pa.array(values, value_type))
+
+
+def _attributes(rows: Sequence[Mapping[str, FeatureValue] | None]) -> pa.Array:
+    """Attributes as text, null being empty."""
+    return _map([row and {name: _text(value) or "" for name, value in row.items()} for row in rows], pa.string())
 
 
 def _features(rows: Sequence[Mapping[str, FeatureValue] | None]) -> tuple[pa.Array, pa.Array]:

@@ -19,7 +19,10 @@ def emit(stack: Dev, prefix: str) -> None:
     with Loopwatch(stack.settings) as client:
         for n in range(PAIRS):
             at = NOON + timedelta(seconds=n)
-            prediction_id = client.predict("ctr", n % 2 == 0, prediction_id=f"{prefix}-{n}", score=0.5, ts=at)
+            shown = {"request_id": f"{prefix}-{n // 5}", "position": n % 5 + 1}
+            prediction_id = client.predict(
+                "ctr", n % 2 == 0, prediction_id=f"{prefix}-{n}", score=0.5, ts=at, attributes=shown
+            )
             if n % 2 == 0:
                 client.act(prediction_id, "click", action_id=f"{prefix}-click-{n}", ts=at + timedelta(seconds=1))
         client.watermark(NOON + timedelta(days=2))
@@ -56,6 +59,10 @@ def test_events_are_joined_and_a_second_start_goes_on_with_them(tmp_path: Path) 
         report = ledger(stack)
         assert report["balanced"] is True
         assert (report["predictions"]["accepted"], report["actions"]["matched"]) == (PAIRS, PAIRS // 2)
+        positions = (
+            "SELECT attributes['position'] AS position, count() AS n FROM predictions GROUP BY position ORDER BY 1"
+        )
+        assert stack.sql(positions) == [{"position": str(each), "n": PAIRS // 5} for each in range(1, 6)]
         assert len(stack.family) == 3
         assert stack.terminate() == 0
 

@@ -118,7 +118,7 @@ def test_a_configuration_is_checked(tmp_path: Path) -> None:
     result = run("config", "check", str(EXAMPLE))
     assert result.exit_code == 0
     assert "flights-late" in result.stdout
-    assert "is right: 1 model;" in result.stdout
+    assert "is right: 2 models;" in result.stdout
     assert "no.yaml" in one_line(run("config", "check", str(tmp_path / "no.yaml")))
 
 

@@ -63,7 +63,9 @@ def test_features_stay_with_their_row() -> None:
 
 def test_maps_that_nobody_sent_are_empty_and_keep_their_type() -> None:
     table = predictions(prediction("p"), prediction("q"))
-    for name, item in (("scores", pa.float64()), ("segments", pa.string()), ("variants", pa.string())):
+    for name, item in (
+        ("scores", pa.float64()), ("segments", pa.string()), ("variants", pa.string()), ("attributes", pa.string()),
+    ):  # fmt: skip
         of = table.schema.field(name).type
         assert (of.key_type.value_type, of.item_type) == (pa.string(), item)
         assert table.column(name).to_pylist() == [[], []]
@@ -107,6 +109,13 @@ def test_event_times_are_exact_to_the_microsecond() -> None:
 def test_generation_is_json_and_empty_where_there_is_none() -> None:
     table = predictions(Prediction("p", "m", NOON, generation=Generation(provider="x")), prediction("q"))
     assert table.column("generation").to_pylist() == [b'{"provider":"x"}', b""]
+
+
+def test_attributes_of_a_prediction_are_text() -> None:
+    shown = Prediction("p", "m", NOON, attributes={"request_id": "r-1", "position": 3, "pinned": True, "page": None})
+    table = predictions(prediction("none"), shown)
+    as_text = [("request_id", "r-1"), ("position", "3"), ("pinned", "true"), ("page", "")]
+    assert table.column("attributes").to_pylist() == [[], as_text]
 
 
 def test_an_action_keeps_its_value_its_attributes_and_its_class() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from loopwatch.schemas.config import load_config, parse_config
 from loopwatch.schemas.durations import format_duration, parse_duration
 from loopwatch.schemas.errors import ConfigError
+from loopwatch.schemas.kpis import Kpi, Measure, Per
 from loopwatch.schemas.outcomes import (
     DEFAULT_OUTCOME,
     Combine,
@@ -111,6 +112,73 @@ def test_an_empty_list_of_actions_means_any(write) -> None:
 def test_the_positive_class_is_a_side_of_a_bound_or_a_label(write, text: str, positive: Positive) -> None:
     config = load_config(write(f'models: {{m: {{outcomes: {{o: {{positive: "{text}"}}}}}}}}'))
     assert config.for_model("m").outcomes[0].positive == positive
+
+
+def test_indicators_are_measures_of_actions(write) -> None:
+    config = load_config(
+        write("""
+models:
+  ctr:
+    kpis:
+      ctr: {share: click, of: prediction}
+      conversion: {share: purchase, of: click}
+      revenue: {sum: purchase}
+      revenue_each: {sum: purchase, per: prediction}
+      satisfied: {share: rating, value: ">= 4", of: rating}
+  other:
+    kpis:
+""")
+    )
+    assert config.for_model("ctr").kpis == (
+        Kpi("ctr", Measure.SHARE, "click"),
+        Kpi("conversion", Measure.SHARE, "purchase", of="click"),
+        Kpi("revenue", Measure.SUM, "purchase"),
+        Kpi("revenue_each", Measure.SUM, "purchase", per=Per.PREDICTION),
+        Kpi("satisfied", Measure.SHARE, "rating", of="rating", value=Positive(comparison=Comparison.AT_LEAST, bound=4)),
+    )
+    assert config.for_model("other").kpis == ()
+
+
+def test_mistakes_in_indicators_say_what_to_write(write) -> None:
+    found = mistakes(
+        write("""
+models:
+  ctr:
+    kpis:
+      nothing:
+      both: {share: click, count: click}
+      typo: {shar: click}
+      text: click
+      number: {count: 1}
+      per_share: {share: click, per: prediction}
+      of_mean: {mean: rating, of: rating}
+      per_click: {sum: purchase, per: predictions}
+      value: {share: rating, value: 4}
+  other: {kpis: [ctr]}
+""")
+    )
+    expected = {
+        "models.ctr.kpis.nothing": ("one of share, count, sum, mean", "{share: click}"),
+        "models.ctr.kpis.both": ("one of share, count, sum, mean",),
+        "models.ctr.kpis.typo.shar": ("did you mean 'share'", "share, count, sum, mean, of, per, value"),
+        "models.ctr.kpis.text": ("'click' is no mapping",),
+        "models.ctr.kpis.number.count": ("1 is no name of an action",),
+        "models.ctr.kpis.per_share.per": ("goes with count and sum, not with share",),
+        "models.ctr.kpis.of_mean.of": ("goes with share, not with mean",),
+        "models.ctr.kpis.per_click.per": ("'predictions'", "did you mean 'prediction'"),
+        "models.ctr.kpis.value.value": ('"> 15"',),
+        "models.other.kpis": ("no mapping",),
+    }
+    assert found.keys() == expected.keys()
+    for path, parts in expected.items():
+        assert all(part in found[path] for part in parts), (path, found[path])
+
+
+def test_a_model_has_so_many_indicators_at_most(write) -> None:
+    many = ", ".join(f"k{index}: {{count: click}}" for index in range(51))
+    assert mistakes(write(f"models: {{m: {{kpis: {{{many}}}}}}}")) == {
+        "models.m.kpis": "51 indicators, at most 50 fit a model"
+    }
 
 
 def test_all_mistakes_are_reported_at_once_with_path_value_and_what_is_allowed(write) -> None:

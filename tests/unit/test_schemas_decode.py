@@ -212,7 +212,7 @@ def test_the_size_limit_is_an_argument() -> None:
         small.decode(value() + b" ")
 
 
-@pytest.mark.parametrize("field", ["features", "segments", "variants", "scores"])
+@pytest.mark.parametrize("field", ["features", "segments", "variants", "scores", "attributes"])
 @pytest.mark.parametrize("name", ["", "x" * 257])
 def test_a_name_out_of_bounds_costs_only_its_own_event(field: str, name: str) -> None:
     content = 0.5 if field == "scores" else "x"
@@ -223,7 +223,7 @@ def test_a_name_out_of_bounds_costs_only_its_own_event(field: str, name: str) ->
     assert f"$.{field}" in batch.rejected[0].detail
 
 
-def test_a_name_out_of_bounds_is_refused_in_attributes_too() -> None:
+def test_a_name_out_of_bounds_is_refused_in_attributes_of_actions_too() -> None:
     with pytest.raises(InvalidEvent, match="attributes"):
         actions.decode(value(action_id="a", name="n", attributes={"": 1}))
 
