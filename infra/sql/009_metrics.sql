@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS {database}.metrics
 (
     model           LowCardinality(String)     COMMENT 'Model name',
-    outcome         LowCardinality(String)     COMMENT 'Outcome of the model whose labels are meant',
+    outcome         LowCardinality(String)     COMMENT 'Outcome of the model whose labels are meant; empty for business indicators',
     time_of         LowCardinality(String)     COMMENT 'What puts a prediction into the window: prediction (when it was made) or label (when its label came)',
     window_start    DateTime('UTC')            COMMENT 'Begin of the window, inclusive',
     window_seconds  UInt32                     COMMENT 'Length of the window',

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from msgspec import Struct
 
-from ...infra.clickhouse import ClickHouse, quote
+from ...infra.clickhouse import ClickHouse, quote, quoted
 from ...schemas.windows import TimeOf
 from ..lookups import instant
 from .news import bucket
-from .series import Due, starts_of
+from .series import KPIS, Due, starts_of
 
 _MODULO = 1 << 64
 _MOST_STRETCHES = 20
@@ -28,55 +29,108 @@ class Content(Struct):
         self.revision += revision
 
 
+_Asked = dict[tuple[str, str], set[Due]]
+
+_ONCE = "LIMIT 1 BY prediction_id, action_id"
+
+
 def contents_of(clickhouse: ClickHouse, dues: Collection[Due], bucket_s: int) -> dict[Due, Content]:
     """The content of each window; one without rows has hash and revision 0."""
     contents = {due: Content() for due in dues}
     cohorts = [due for due in dues if due.series.time_of is TimeOf.PREDICTION]
     labels = [due for due in dues if due.series.time_of is TimeOf.LABEL]
-    for table, clock, of_outcome, which in (
-        ("predictions", "ts", False, cohorts),
-        ("feedback_current", "prediction_ts", True, cohorts),
-        ("feedback_current", "assumeNotNull(action_ts)", True, labels),
+    for query, which, is_of_all in (
+        (_predictions, cohorts, True),
+        (_feedback, [due for due in cohorts if due.series.outcome != KPIS], False),
+        (_labels, [due for due in labels if due.series.outcome != KPIS], False),
+        (_acted_on, [due for due in cohorts if due.series.outcome == KPIS], True),
+        (_actions, [due for due in labels if due.series.outcome == KPIS], True),
     ):
-        asked: dict[tuple[str, str], set[Due]] = defaultdict(set)
+        asked: _Asked = defaultdict(set)
         for due in which:
-            asked[due.series.model, due.series.outcome if of_outcome else ""].add(due)
+            asked[due.series.model, "" if is_of_all else due.series.outcome].add(due)
         if asked:
-            _add(contents, clickhouse, table, clock, asked, bucket_s)
+            _add(contents, clickhouse.rows(query(clickhouse.database, asked, bucket_s)), asked, bucket_s)
     return contents
 
 
-def _add(
-    contents: dict[Due, Content],
-    clickhouse: ClickHouse,
-    table: str,
-    clock: str,
-    asked: dict[tuple[str, str], set[Due]],
-    bucket_s: int,
-) -> None:
-    """Count the rows of `table` into the windows asked for, by (model, outcome)."""
-    conditions: list[str] = []
-    for (model, outcome), dues in asked.items():
-        which = f"model = {quote(model)}" + (f" AND outcome = {quote(outcome)}" if outcome else "")
-        which += " AND action_ts IS NOT NULL" if "action_ts" in clock else ""
-        conditions += [
-            f"({which} AND {clock} >= {instant(begin * 1_000_000)} AND {clock} < {instant(end * 1_000_000)})"
-            for begin, end in stretches(dues)
-        ]
-    key, revision, hash_ = (
-        ("''", "count()", "sum(cityHash64(prediction_id))") if table == "predictions"
-        else ("outcome", "sum(toUInt64(revision))", "sum(cityHash64(prediction_id, revision))")
-    )  # fmt: skip
-    rows = clickhouse.rows(
-        f"SELECT model, {key} AS of_outcome, {bucket(clock, bucket_s)} AS bucket, {revision}, {hash_} "
-        f"FROM {clickhouse.database}.{table} WHERE {' OR '.join(conditions)} GROUP BY model, of_outcome, bucket"
-    )
+def _add(contents: dict[Due, Content], rows: Sequence[Any], asked: _Asked, bucket_s: int) -> None:
+    """Count rows of (model, outcome, bucket, revisions, hashes) into the windows that they are in."""
     series_of = {key: {due.series for due in dues} for key, dues in asked.items()}
     for model, outcome, at, revisions, hashes in rows:
         for series in series_of[model, outcome]:
             for start in starts_of(series.window, at, bucket_s):
                 if (due := Due(series, start)) in asked[model, outcome]:
                     contents[due].add(hashes, revisions)
+
+
+def _predictions(database: str, asked: _Asked, bucket_s: int) -> str:
+    return (
+        f"SELECT model, '' AS outcome, {bucket('ts', bucket_s)} AS bucket, count(), sum(cityHash64(prediction_id)) "
+        f"FROM {database}.predictions WHERE {_within(asked, 'ts')} GROUP BY model, bucket"
+    )
+
+
+def _feedback(database: str, asked: _Asked, bucket_s: int, clock: str = "prediction_ts") -> str:
+    return (
+        f"SELECT model, outcome, {bucket(clock, bucket_s)} AS bucket, sum(toUInt64(revision)), "
+        f"sum(cityHash64(prediction_id, revision)) FROM {database}.feedback_current "
+        f"WHERE {_within(asked, clock)} GROUP BY model, outcome, bucket"
+    )
+
+
+def _labels(database: str, asked: _Asked, bucket_s: int) -> str:
+    return _feedback(database, asked, bucket_s, "assumeNotNull(action_ts)")
+
+
+def _acted_on(database: str, asked: _Asked, bucket_s: int) -> str:
+    """Actions by the time of their prediction."""
+    predictions = f"FROM {database}.predictions WHERE {_within(asked, 'ts')}"
+    actions = (
+        f"SELECT prediction_id, action_id FROM {database}.actions_current WHERE model IN ({_models(asked)}) "
+        f"AND prediction_id IN (SELECT prediction_id {predictions}) {_ONCE}"
+    )
+    return (
+        f"SELECT model, '' AS outcome, {bucket('ts', bucket_s)} AS bucket, count(), "
+        f"sum(cityHash64(a.prediction_id, a.action_id)) FROM (SELECT prediction_id, model, ts {predictions}) AS p "
+        f"INNER JOIN ({actions}) AS a ON p.prediction_id = a.prediction_id GROUP BY model, bucket"
+    )
+
+
+def _actions(database: str, asked: _Asked, bucket_s: int) -> str:
+    """Actions by their own time, with how many others their prediction has: indicators may need those too."""
+    spans = stretches({due for dues in asked.values() for due in dues})
+    acted = " OR ".join(
+        f"ts >= {instant(begin * 1_000_000)} AND ts < {instant(end * 1_000_000)}" for begin, end in spans
+    )
+    actions = (
+        f"SELECT model, prediction_id, action_id, ts FROM {database}.actions_current WHERE model IN ({_models(asked)}) "
+        f"AND prediction_id IN (SELECT prediction_id FROM {database}.actions WHERE {acted}) {_ONCE}"
+    )
+    counted = f"SELECT *, count() OVER (PARTITION BY prediction_id) AS of_prediction FROM ({actions})"
+    return (
+        f"SELECT model, '' AS outcome, {bucket('ts', bucket_s)} AS bucket, sum(of_prediction), "
+        f"sum(cityHash64(prediction_id, action_id, of_prediction)) FROM ({counted}) "
+        f"WHERE {_within(asked, 'ts')} GROUP BY model, bucket"
+    )
+
+
+def _models(asked: _Asked) -> str:
+    return quoted(sorted({model for model, _ in asked}))
+
+
+def _within(asked: _Asked, clock: str) -> str:
+    """SQL condition that a row is in one of the windows asked for, by (model, outcome)."""
+    conditions: list[str] = []
+    for (model, outcome), dues in asked.items():
+        which = f"model = {quote(model)}" + (f" AND outcome = {quote(outcome)}" if outcome else "")
+        which += " AND action_ts IS NOT NULL" if "action_ts" in clock else ""
+        conditions += [f"({which} AND {_between(clock, begin, end)})" for begin, end in stretches(dues)]
+    return f"({' OR '.join(conditions)})"
+
+
+def _between(clock: str, begin: int, end: int) -> str:
+    return f"{clock} >= {instant(begin * 1_000_000)} AND {clock} < {instant(end * 1_000_000)}"
 
 
 def stretches(dues: Iterable[Due], most: int = _MOST_STRETCHES) -> Sequence[tuple[int, int]]:

@@ -20,15 +20,17 @@ from ...infra.logs import logger
 from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import Kind, LoopwatchConfig, ModelConfig, Outcome
 from ...schemas.partitioner import partition_of
+from ...schemas.windows import TimeOf
 from ..lookups import instant
 from ..records import micros_of
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
 from .contents import Content, contents_of, stretches
 from .kinds import Evidence, evidence_of, kind_by
-from .news import News, find_news
+from .kpis import beside, kpis
+from .news import Buckets, News, find_news
 from .quality import Quality, quality
-from .series import Due, Series, definition_of, series_of, starts_of
+from .series import KPIS, Due, Series, definition_of, series_of, starts_of
 from .slices import Slicing
 from .stored import Evaluated, Progress, Stored, read_progress, rows_of, stored_of, write_progress
 from .windows import Cell, Windows
@@ -52,7 +54,7 @@ class _Model(Struct):
     newest_s: float = 0.0
     written: datetime = _EVER
     evidence: dict[str, Evidence] = {}
-    definitions: dict[str, tuple[Kind, int]] = {}
+    definitions: dict[str, tuple[Kind | None, int]] = {}
 
 
 class Evaluator:
@@ -82,6 +84,7 @@ class Evaluator:
         self._ambiguous: set[tuple[str, str]] = set()
         self._agenda = Agenda()
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
+        self._with_indicators = frozenset(name for name, model in config.models.items() if model.kpis)
         self._bucket_s = math.gcd(*(window.step_s for window in windows))
 
     def tick(self, owned: Collection[int]) -> int:
@@ -115,13 +118,17 @@ class Evaluator:
         since = min(read_until, default=now) - self._overlap
         news = {
             name: each
-            for name, each in find_news(self._clickhouse, since, self._bucket_s).items()
+            for name, each in find_news(
+                self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators
+            ).items()
             if self._home(name) in owned
         }
         for name in news.keys() - self._models.keys():
             self._models[name] = _Model(self._config.for_model(name), None)
         anew = {name for name, model in self._models.items() if self._is_new(name, model, name in news, since)}
-        for name, each in (news | (find_news(self._clickhouse, _EVER, self._bucket_s, anew) if anew else {})).items():
+        if anew:
+            news |= find_news(self._clickhouse, _EVER, self._bucket_s, anew, anew & self._with_indicators)
+        for name, each in news.items():
             self._note(self._models[name], each, _EVER if name in anew else since)
         quiet = {name for name, model in self._models.items() if name not in news or news[name].latest <= model.latest}
         for name, each in news.items():
@@ -143,6 +150,8 @@ class Evaluator:
             kind = self._kind(model, outcome, evidence)
             if kind is not None:
                 model.definitions[outcome.name] = kind, definition_of(model.config, outcome, kind)
+        if model.config.kpis:
+            model.definitions[KPIS] = None, definition_of(model.config, model.config.kpis)
         return model.progress is None or model.progress.definition != _together(model)
 
     def _kind(self, model: _Model, outcome: Outcome, evidence: Evidence) -> Kind | None:
@@ -162,8 +171,9 @@ class Evaluator:
         for series in series_of(model.config):
             if series.outcome not in model.definitions:
                 continue
-            made, came = news.labels.get(series.outcome, (frozenset(), frozenset()))
-            changed = came if series.time_of.value == "label" else made | news.predictions
+            nothing: tuple[Buckets, Buckets] = (frozenset(), frozenset())
+            made, came = news.actions if series.outcome == KPIS else news.labels.get(series.outcome, nothing)
+            changed = came if series.time_of is TimeOf.LABEL else made | news.predictions
             for bucket in changed:
                 for start in starts_of(series.window, bucket, self._bucket_s):
                     self._agenda.note(Due(series, start), since.timestamp())
@@ -198,8 +208,7 @@ class Evaluator:
         now: datetime,
     ) -> None:
         model = self._models[series.model]
-        (outcome,) = [each for each in model.config.outcomes if each.name == series.outcome]
-        kind, _ = model.definitions[series.outcome]
+        outcome = next((each for each in model.config.outcomes if each.name == series.outcome), Outcome(KPIS))
         for begin, end in stretches(dues, _QUERIES_A_SERIES):
             within = {due.start: due for due in dues if begin <= due.start < end}
             windows = Windows(
@@ -207,7 +216,7 @@ class Evaluator:
                 Slicing(model.config.segments, every=True), tuple(sorted(within)),
             )  # fmt: skip
             cells: dict[int, list[Quality]] = defaultdict(list)
-            for row in quality(self._clickhouse, windows, kind):
+            for row in self._measured(model, windows):
                 cells[int(row.cell.start.timestamp())].append(row)
             evaluated = [
                 Evaluated(
@@ -220,6 +229,12 @@ class Evaluator:
             for each in evaluated:
                 self._agenda.done(each.due, now.timestamp())
             metrics.EVALUATED_WINDOWS.inc(len(evaluated))
+
+    def _measured(self, model: _Model, windows: Windows) -> Iterable[Quality]:
+        if windows.outcome.name == KPIS:
+            return beside([], kpis(self._clickhouse, windows, model.config.kpis))
+        kind, _ = model.definitions[windows.outcome.name]
+        return quality(self._clickhouse, windows, kind)
 
     def _write(self, evaluated: Sequence[Evaluated]) -> None:
         """In blocks of whole windows: who reads sees all of a revision or nothing."""

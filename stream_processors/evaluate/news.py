@@ -1,9 +1,11 @@
 """What came since the last look: for each model the stretches of event time that changed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...infra.clickhouse import ClickHouse, quoted
 from ..lookups import instant
@@ -20,6 +22,8 @@ class News(Struct, frozen=True):
     predictions: Buckets = frozenset()
     labels: dict[str, tuple[Buckets, Buckets]] = {}
     """By outcome: buckets of the predictions, and of the labels that came or went."""
+    actions: tuple[Buckets, Buckets] = (frozenset(), frozenset())
+    """Of models with indicators: buckets of the predictions that were acted on, and of all actions on those."""
 
     @property
     def newest_s(self) -> float:
@@ -27,10 +31,16 @@ class News(Struct, frozen=True):
         return max([0, *self.predictions, *(each for of in self.labels.values() for bs in of for each in bs)])
 
 
-def find_news(clickhouse: ClickHouse, since: datetime, bucket_s: int, models: Collection[str] = ()) -> dict[str, News]:
-    """By model (all, unless some are named): what was written at `since` or later."""
+def find_news(
+    clickhouse: ClickHouse,
+    since: datetime,
+    bucket_s: int,
+    models: Collection[str] = (),
+    with_actions: Collection[str] = (),
+) -> dict[str, News]:
+    """By model (all, unless some are named): what was written at `since` or later; of some models the actions too."""
     database = clickhouse.database
-    written = f"_ingested_at >= {instant(micros_of(since))}"
+    written = written_at = f"_ingested_at >= {instant(micros_of(since))}"
     if models:
         written += f" AND model IN ({quoted(sorted(models))})"
     found = {
@@ -58,8 +68,30 @@ def find_news(clickhouse: ClickHouse, since: datetime, bucket_s: int, models: Co
         at = from_micros(latest)
         before = found.get(model, News(at))
         labels = {outcome: (frozenset(made), frozenset(came) | left.get((model, outcome), frozenset()))}
-        found[model] = News(max(before.latest, at), before.predictions, before.labels | labels)
+        found[model] = replace(before, latest=max(before.latest, at), labels=before.labels | labels)
+    for model, latest, made, came in _acted_on(clickhouse, written_at, bucket_s, with_actions) if with_actions else ():
+        at = from_micros(latest)
+        before = found.get(model, News(at))
+        found[model] = replace(before, latest=max(before.latest, at), actions=(frozenset(made), frozenset(came)))
     return found
+
+
+def _acted_on(
+    clickhouse: ClickHouse, written_at: str, bucket_s: int, models: Collection[str]
+) -> Sequence[Sequence[Any]]:
+    """Rows of (model, last written, buckets of predictions, of actions) where an action is new, or was placed."""
+    database = clickhouse.database
+    concerned = " UNION ALL ".join(
+        f"SELECT prediction_id FROM {database}.{table} WHERE {written_at}" for table in ("actions", "action_status")
+    )
+    return clickhouse.rows(
+        f"SELECT p.model, toUnixTimestamp64Milli(max(a._ingested_at)) * 1000, "
+        f"groupUniqArray({bucket('p.ts', bucket_s)}), groupUniqArray({bucket('a.ts', bucket_s)}) "
+        f"FROM {database}.predictions AS p INNER JOIN "
+        f"(SELECT prediction_id, ts, _ingested_at FROM {database}.actions WHERE prediction_id IN ({concerned})) AS a "
+        f"ON p.prediction_id = a.prediction_id "
+        f"WHERE p.model IN ({quoted(sorted(models))}) AND p.prediction_id IN ({concerned}) GROUP BY p.model"
+    )
 
 
 def bucket(clock: str, bucket_s: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
+from ...schemas.kpis import Kpi
 from ...schemas.outcomes import Kind, ModelConfig, Outcome
 from ...schemas.windows import TimeOf, Window
 
@@ -13,8 +14,12 @@ from ...schemas.windows import TimeOf, Window
 _METHOD = 1
 
 
+KPIS = ""
+"""Stands for the outcome of a model's business indicators: they belong to none."""
+
+
 class Series(Struct, frozen=True, order=True):
-    """Windows of one length and step, of one outcome of a model, by one of the two times."""
+    """Windows of one length and step, of one outcome of a model or of its `KPIS`, by one of the two times."""
 
     model: str
     outcome: str
@@ -36,10 +41,10 @@ class Due(Struct, frozen=True, order=True):
 
 def series_of(model: ModelConfig) -> Iterator[Series]:
     """All series of a model."""
-    for outcome in model.outcomes:
+    for outcome in (*(each.name for each in model.outcomes), *([KPIS] if model.kpis else [])):
         for window in model.windows:
             for time_of in TimeOf:
-                yield Series(model.name, outcome.name, window, time_of)
+                yield Series(model.name, outcome, window, time_of)
 
 
 def starts_of(window: Window, bucket: int, bucket_s: int) -> range:
@@ -57,7 +62,7 @@ def starts_of(window: Window, bucket: int, bucket_s: int) -> range:
     return range(first, last + 1, step)
 
 
-def definition_of(model: ModelConfig, outcome: Outcome, kind: Kind | None) -> int:
-    """A fingerprint of what the metrics of an outcome are, but for the rows that they are made of."""
-    parts = (_METHOD, msgspec.to_builtins(outcome), kind, model.segments, [str(window) for window in model.windows])
+def definition_of(model: ModelConfig, what: Outcome | tuple[Kpi, ...], kind: Kind | None = None) -> int:
+    """A fingerprint of what the metrics of an outcome, or the indicators are, but for the rows they are made of."""
+    parts = (_METHOD, msgspec.to_builtins(what), kind, model.segments, [str(window) for window in model.windows])
     return int.from_bytes(hashlib.sha256(msgspec.json.encode(parts)).digest()[:8])

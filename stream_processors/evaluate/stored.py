@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 from msgspec import Struct
 
-from ...infra.clickhouse import ClickHouse, quote
+from ...infra.clickhouse import ClickHouse, quote, quoted
 from ...schemas.windows import TimeOf, Window
 from ..lookups import instant
 from ..records import from_micros, micros_of
 from .contents import stretches
 from .quality import Quality
-from .series import Due, Series
+from .series import KPIS, Due, Series
 
 LABELLED = "labelled"
-"""The metric that every window has: how many labelled predictions the others are made of."""
+"""The metric that every window of an outcome has: how many labelled predictions the others are made of."""
+INDICATORS = "indicators"
+"""The metric that every window of business indicators has: how many of them have a value."""
 
 _SCHEMA = pa.schema(
     [
@@ -64,7 +66,7 @@ def stored_of(clickhouse: ClickHouse, dues: Collection[Due]) -> dict[Due, Stored
     for model, outcome, time_of, size_s, step_s, start, content, evaluated_at in clickhouse.rows(
         "SELECT model, outcome, time_of, window_seconds, step_seconds, toUnixTimestamp(window_start) AS start, "
         "argMax(_content, _evaluated_at), toUnixTimestamp64Micro(max(_evaluated_at)) "
-        f"FROM {clickhouse.database}.metrics WHERE metric = {quote(LABELLED)} AND segment_key = '' "
+        f"FROM {clickhouse.database}.metrics WHERE metric IN ({quoted([LABELLED, INDICATORS])}) AND segment_key = '' "
         f"AND ({' OR '.join(conditions)}) GROUP BY model, outcome, time_of, window_seconds, step_seconds, start"
     ):
         window = Window(timedelta(seconds=size_s), timedelta(seconds=step_s))
@@ -81,13 +83,12 @@ def rows_of(windows: Sequence[Evaluated]) -> pa.Table:
         tail = (each.revision, each.content, each.evaluated_at)
         for cell in each.cells:
             of_cell = (cell.predictions, cell.completeness)
-            labelled = (LABELLED, float(cell.labelled), None, None, cell.labelled)
+            n, name = (len(cell.metrics), INDICATORS) if series.outcome == KPIS else (cell.labelled, LABELLED)
+            always = (name, float(n), None, None, n)
             metrics = [
                 (name, e.value, e.lower, e.upper, e.n) for name, e in cell.metrics.items() if math.isfinite(e.value)
             ]
-            rows += [
-                (*head, cell.cell.key, cell.cell.value, *metric, *of_cell, *tail) for metric in (labelled, *metrics)
-            ]
+            rows += [(*head, cell.cell.key, cell.cell.value, *metric, *of_cell, *tail) for metric in (always, *metrics)]
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _SCHEMA]
     return pa.table([pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
 

@@ -14,6 +14,7 @@ from loopwatch.schemas.errors import FencedError
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.evaluate.evaluator import Evaluator
+from loopwatch.stream_processors.evaluate.kpis import kpis
 from loopwatch.stream_processors.evaluate.quality import quality
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
@@ -30,7 +31,12 @@ Row = dict[str, Any]
 
 def config_of(*models: str, **more: Any) -> LoopwatchConfig:
     outcome = {"window": "2d", "on_timeout": "negative", "label": "value", **more}
-    model = {"kind": "classification", "windows": ["6h", "2d/1d"], "outcomes": {"answer": outcome}}
+    kpis = {
+        "acted": {"share": "answer"},
+        "sure": {"share": "answer", "value": "1", "of": "answer"},
+        "worth": {"sum": "answer"},
+    }
+    model = {"kind": "classification", "windows": ["6h", "2d/1d"], "outcomes": {"answer": outcome}, "kpis": kpis}
     return parse_config({"models": dict.fromkeys(models, model)})
 
 
@@ -100,7 +106,8 @@ def store_actions(clickhouse: ClickHouse, feedback: Sequence[Row]) -> None:
         [
             {
                 "prediction_id": row["prediction_id"], "action_id": str(row["revision"]), "model": row["model"],
-                "ts": row["action_ts"],
+                "ts": row["action_ts"], "name": "answer", "class": "matched", "value": str(int(row["label_value"])),
+                "value_num": row["label_value"],
             }
             for row in acted
         ],
@@ -151,11 +158,11 @@ def by_turns(clickhouse: ClickHouse, model: str) -> None:
     predictions, feedback = events_of(model)
     shuffled = np.random.default_rng(5).permutation(len(feedback))
     store(clickhouse, "predictions", predictions)
-    store_actions(clickhouse, feedback)
     evaluators = [evaluator_of(clickhouse, config_of(model), "same owner") for _ in range(2)]
     shares = [[0, 1], [2, 3]]
     for piece in np.array_split(shuffled, 4):
         rows = [feedback[index] for index in piece]
+        store_actions(clickhouse, rows)
         store(clickhouse, "feedback", rows)
         store(clickhouse, "feedback", rows[: len(rows) // 2])
         shares.reverse()
@@ -199,10 +206,31 @@ def test_the_table_says_what_the_rows_say(clickhouse: ClickHouse, reference: lis
             found = {
                 (row[2].replace(tzinfo=UTC), *row[5:8]): (*row[8:12], row[13])
                 for row in reference
-                if (row[1], row[3]) == (time_of, window.size_s) and row[7] != "labelled"
+                if row[:2] == ("answer", time_of) and row[3] == window.size_s and row[7] != "labelled"
             }
             assert len(found) > 100
             assert found == expected
+
+
+def test_indicators_are_there_by_both_times(clickhouse: ClickHouse, reference: list[tuple[Any, ...]]) -> None:
+    model = config_of("one-go").models["one-go"]
+    for time_of, names in (
+        (TimeOf.PREDICTION, {"kpi.acted", "kpi.sure", "kpi.worth"}),
+        (TimeOf.LABEL, {"kpi.sure", "kpi.worth"}),
+    ):
+        windows = Windows("one-go", model.outcomes[0], Window.parse("6h"), time_of, slicing=Slicing(every=True))
+        expected = {
+            (*cell, f"kpi.{name}"): (estimate.value, estimate.lower, estimate.upper, estimate.n)
+            for cell, estimates in kpis(clickhouse, windows, model.kpis).items()
+            for name, estimate in estimates.items()
+        }
+        found = {
+            (row[2].replace(tzinfo=UTC), *row[5:8]): tuple(row[8:12])
+            for row in reference
+            if row[:2] == ("", time_of) and row[3] == 21_600 and row[7] != "indicators"
+        }
+        assert {name for *_, name in found} == names
+        assert found == expected
 
 
 def test_a_late_action_restates_its_windows_and_the_old_value_stays(clickhouse: ClickHouse) -> None:
@@ -246,7 +274,8 @@ def test_a_label_that_moves_leaves_its_old_window(clickhouse: ClickHouse) -> Non
             [
                 (start, value)
                 for start, value in clickhouse.rows(
-                    f"SELECT window_start, value FROM {clickhouse.database}.metrics_current WHERE model = 'moved' "
+                    f"SELECT window_start, value FROM {clickhouse.database}.metrics_current "
+                    "WHERE model = 'moved' AND outcome = 'answer' "
                     "AND time_of = 'label' AND window_seconds = 21600 AND metric = 'labelled' AND segment_key = '' "
                     "ORDER BY window_start"
                 )
@@ -284,7 +313,8 @@ def windows_of(clickhouse: ClickHouse, model: str, start: datetime, table: str) 
     """Metrics of the first six hours, by time of prediction, a dict a revision."""
     revisions: dict[Any, dict[str, float]] = {}
     for revision, content, metric, value in clickhouse.rows(
-        f"SELECT revision, _content, metric, value FROM {clickhouse.database}.{table} WHERE model = '{model}' "
+        f"SELECT revision, _content, metric, value FROM {clickhouse.database}.{table} "
+        f"WHERE model = '{model}' AND outcome = 'answer' "
         "AND time_of = 'prediction' AND segment_key = '' AND window_seconds = 21600 "
         f"AND window_start = {int(start.timestamp())} ORDER BY _evaluated_at"
     ):
