@@ -133,20 +133,23 @@ def _as_of(
             final_share(each, Cohort(len(of_week), int(labelled.sum()), _waiting(of_stratum, age_d[waits])))
             for each, of_stratum in ((ours, strata), (pooled, np.zeros_like(strata)))
         ]
-        yield age, tuple(ours.codings), Week(
-            estimates[0],
-            estimates[1].value,
-            float((delay_d[mature] <= window_d).mean()) if mature.any() else None,
-            float(labelled.mean()),
-            float((delay_d[of_week] <= window_d).mean()),
+        yield (
+            age,
+            tuple(ours.codings),
+            Week(
+                estimates[0],
+                estimates[1].value,
+                float((delay_d[mature] <= window_d).mean()) if mature.any() else None,
+                float(labelled.mean()),
+                float((delay_d[of_week] <= window_d).mean()),
+            ),
         )
 
 
 def _waiting(strata: np.ndarray, age_d: np.ndarray) -> list[Waiting]:
     groups, n = np.unique(np.stack([strata, age_d]), axis=1, return_counts=True)
     return [
-        Waiting(int(stratum), float(age) * DAY_S, int(number))
-        for stratum, age, number in zip(*groups, n, strict=True)
+        Waiting(int(stratum), float(age) * DAY_S, int(number)) for stratum, age, number in zip(*groups, n, strict=True)
     ]
 
 
