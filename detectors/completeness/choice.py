@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from .covariates import STRATA, Codes
 from .delay_bins import Floats, Ints
 from .history import History
-from .life_table import Hazards, cumulative, life_table, pooled_hazards, within
+from .life_table import Hazards, cumulative, life_table, pooled_hazards, shrunk, within
 
 MOST_COVARIATES = 3
 _LEAST_LIKELY = 1e-3
-# A gain must be this many standard errors above nothing.
+# A gain must be this many standard errors above nothing (Breiman et al., CART, 1984).
 _SURE = 1.0
 
 
@@ -26,14 +26,20 @@ class _Half:
         # Whether the label came while the prediction was watched for whole bins; those that began later don't count.
         self._came = history.labelled[self._judge] & (history.exit_bin[self._judge] < self._watched)
         self.block: Ints = history.block[self._judge]
-        everybody = np.zeros(len(history.exit_bin), np.int64)
-        self.hazards = pooled_hazards(life_table(history, everybody, 1, self._learn), history.edges_s)
-        self.score = self._log_score(self.hazards, everybody)
+        self.take(np.zeros(len(history.exit_bin), np.int64))
+
+    def take(self, strata: Codes, hazards: Hazards | None = None) -> None:
+        """Go on from these strata. To be beaten is the score of their hazards when they are shrunk once more to
+        themselves, as those of a split are: else a split into noise gains by shrinking less to the strata above.
+        """
+        counts = life_table(self._history, strata, 1 if hazards is None else len(hazards.hazard), self._learn)
+        self._hazards = hazards or pooled_hazards(counts, self._history.edges_s)
+        self.score = self._log_score(shrunk(self._hazards.hazard, counts), strata)
 
     def split(self, strata: Codes) -> tuple[Hazards, Floats]:
         """Hazards when the present strata split into these, and the log score of each prediction judged."""
-        n_strata = STRATA * len(self.hazards.hazard)
-        hazards = within(self.hazards, life_table(self._history, strata, n_strata, self._learn))
+        n_strata = STRATA * len(self._hazards.hazard)
+        hazards = within(self._hazards, life_table(self._history, strata, n_strata, self._learn))
         return hazards, self._log_score(hazards, strata)
 
     def _log_score(self, hazards: Hazards, strata: Codes) -> Floats:
@@ -68,7 +74,8 @@ def choose(history: History, landmark: int) -> tuple[str, ...]:
             break
         chosen.append(best[1])
         for half in halves:
-            half.hazards, half.score = half.split(history.strata(chosen))
+            strata = history.strata(chosen)
+            half.take(strata, half.split(strata)[0])
     return tuple(chosen)
 
 

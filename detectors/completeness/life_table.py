@@ -65,7 +65,7 @@ def pooled_hazards(pooled: LifeTable, edges_s: Floats) -> Hazards:
     followed = followed_bins(pooled)
     if 0 < followed < len(hazard):
         widths_s = np.diff(edges_s)
-        late = slice(int(np.searchsorted(edges_s, edges_s[followed] / 2)), followed)
+        late = slice(min(int(np.searchsorted(edges_s, edges_s[followed] / 2)), followed - 1), followed)
         rate = labelled[late].sum() / max(float((at_risk[late] * widths_s[late]).sum()), 1e-300)
         hazard[followed:] = -np.expm1(-rate * widths_s[followed:])
         at_risk = np.concatenate([at_risk[:followed], np.full(len(hazard) - followed, at_risk[late].mean())])
@@ -74,7 +74,7 @@ def pooled_hazards(pooled: LifeTable, edges_s: Floats) -> Hazards:
 
 def within(parent: Hazards, table: LifeTable) -> Hazards:
     """Hazards of the strata that each stratum of `parent` splits into, shrunk towards it: where a stratum has few
-    predictions at risk it goes by its parent (empirical Bayes, with a beta prior worth `SHRINKAGE` predictions).
+    predictions at risk it goes by its parent (empirical Bayes with a beta prior).
 
     >>> parent = Hazards(np.array([[0.5]]), np.array([[100.0]]))
     >>> none, many = np.zeros((8, 1)), np.array([[90.0]])
@@ -82,7 +82,11 @@ def within(parent: Hazards, table: LifeTable) -> Hazards:
     >>> split.hazard[:, 0].round(2).tolist()
     [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.95]
     """
-    prior = np.repeat(parent.hazard, STRATA, axis=0)
+    return shrunk(np.repeat(parent.hazard, STRATA, axis=0), table)
+
+
+def shrunk(prior: Floats, table: LifeTable) -> Hazards:
+    """Hazards of the counts, with a prior of the same shape that is worth `SHRINKAGE` predictions."""
     at_risk = table.at_risk + SHRINKAGE
     return Hazards(np.minimum((table.labelled + SHRINKAGE * prior) / at_risk, _CERTAIN), at_risk)
 
