@@ -179,7 +179,7 @@ def _as_table(rows: Sequence[Row], machine: Machine) -> Table:
     )
     headings = ("window", "age", "weeks", "ours", "Kaplan–Meier", "last mature", "known so far", "bias", "95 % holds")
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("by")
     for row in rows:
         of_window = sorted(row.covariates, key=lambda name: -row.covariates[name])[:3]
