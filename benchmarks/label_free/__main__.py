@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from loopwatch.detectors.quality.estimates import Estimate
 from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.settings import Settings
@@ -27,12 +28,15 @@ from rich.table import Table
 from ..machine import Machine
 from ..throughput import RESULTS
 from . import loopwatch_estimates, nannyml_estimates
-from .stream import CHUNK, METRICS, NEVER_US, Stream, references
+from .stream import CHUNK, METRICS, Floats, Stream, references
 from .streams import STREAMS
 
 
 class Result(Struct, frozen=True):
-    """Errors of one method on one stream: mean absolute, and mean, over its chunks; by metric."""
+    """Errors of one method on one stream: mean absolute, and mean, over its chunks; by metric.
+
+    `held`: the share of chunks in which its 95 % interval held what came out; None without intervals.
+    """
 
     stream: str
     labels: str
@@ -40,6 +44,7 @@ class Result(Struct, frozen=True):
     chunks: int
     mean_absolute_error: dict[str, float]
     mean_error: dict[str, float]
+    held: dict[str, float] | None
     estimates: list[list[float]]
     realised: list[list[float]]
 
@@ -75,7 +80,7 @@ def _measure(clickhouse: ClickHouse, python: Path, stream: Stream) -> Iterator[R
         models["Loopwatch, scores alone"] = f"{stream.name}, scores alone"
     for method, model in models.items():
         loopwatch_estimates.store(clickhouse, stream, model, segments=method == "Loopwatch")
-    realised = [stream.realised(stream.labelled(chunk.since_us, chunk.until_us, NEVER_US)) for chunk in stream.chunks]
+    realised = [stream.realised(stream.labelled(chunk.since_us, chunk.until_us)) for chunk in stream.chunks]
     for refreshed, labels in ((False, "of the beginning"), (True, "so far")):
         found = {
             "as in the reference": [
@@ -84,17 +89,32 @@ def _measure(clickhouse: ClickHouse, python: Path, stream: Stream) -> Iterator[R
             ],
             "NannyML CBPE": nannyml_estimates.estimates(python, stream, refreshed=refreshed),
         }
-        for method, model in models.items():
-            found[method] = loopwatch_estimates.estimates(clickhouse, stream, model, refreshed=refreshed)
+        intervals = {
+            method: loopwatch_estimates.estimates(clickhouse, stream, model, refreshed=refreshed)
+            for method, model in models.items()
+        }
+        found |= {method: [[each.value for each in row] for row in rows] for method, rows in intervals.items()}
         for method, estimates in found.items():
             errors = np.array(estimates) - np.array(realised)
-            absolute = dict(zip(METRICS, np.abs(errors).mean(axis=0).tolist(), strict=True))
-            mean = dict(zip(METRICS, errors.mean(axis=0).tolist(), strict=True))
-            yield Result(stream.name, labels, method, len(errors), absolute, mean, estimates, realised)
+            absolute, mean = _by_metric(np.abs(errors)), _by_metric(errors)
+            held = _by_metric(_held(intervals[method], realised)) if method in intervals else None
+            yield Result(stream.name, labels, method, len(errors), absolute, mean, held, estimates, realised)
+
+
+def _held(intervals: list[list[Estimate]], realised: list[list[float]]) -> Floats:
+    bounds = np.array([[(each.lower, each.upper) for each in row] for row in intervals])
+    return ((bounds[..., 0] <= realised) & (realised <= bounds[..., 1])).astype(np.float64)
+
+
+def _by_metric(of_chunks: Floats) -> dict[str, float]:
+    """Means over chunks."""
+    return dict(zip(METRICS, of_chunks.mean(axis=0).tolist(), strict=True))
 
 
 def _as_table(results: Sequence[Result], machine: Machine) -> Table:
-    caption = "mean absolute error (mean error) over chunks; bold: the smallest with the same labels\n"
+    caption = (
+        "mean absolute error (mean error) over chunks, how often the interval held; bold: least with the same labels\n"
+    )
     table = Table(title="Estimates before labels", caption=f"{caption}{machine}", caption_justify="left")
     for heading in ("stream", "labels", "method"):
         table.add_column(heading)
@@ -106,6 +126,8 @@ def _as_table(results: Sequence[Result], machine: Machine) -> Table:
         for name in METRICS:
             error = result.mean_absolute_error[name]
             text = f"{error:.4f} ({result.mean_error[name]:+.4f})"
+            if result.held is not None:
+                text += f" {result.held[name]:.0%}"
             is_least = error == min(peer.mean_absolute_error[name] for peer in peers)
             cells.append(f"[bold]{text}[/]" if is_least else text)
         table.add_row(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+from loopwatch.detectors.quality.estimates import Estimate
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.outcomes import Outcome
 from loopwatch.stream_processors.evaluate.label_free import estimated
@@ -52,14 +53,14 @@ def store(clickhouse: ClickHouse, stream: Stream, model: str, *, segments: bool)
     clickhouse.client.insert_arrow("feedback", feedback.filter(pa.array(answered)), database=clickhouse.database)
 
 
-def estimates(clickhouse: ClickHouse, stream: Stream, model: str, *, refreshed: bool) -> list[list[float]]:
+def estimates(clickhouse: ClickHouse, stream: Stream, model: str, *, refreshed: bool) -> list[list[Estimate]]:
     """Each chunk's metrics, as estimated when it ended; from the labels of the beginning alone unless `refreshed`."""
     found = []
     for chunk, _, known_by_us in references(stream, refreshed=refreshed):
         since, until, known_by = (_instant(each) for each in (chunk.since_us, chunk.until_us, known_by_us))
         windows = Windows(model, OUTCOME, size=_ALL_TIME, since=since, until=until)
         (metrics,) = estimated(clickhouse, windows, known_by).values()
-        found.append([metrics[name].value for name in METRICS])
+        found.append([metrics[name] for name in METRICS])
     return found
 
 
