@@ -59,7 +59,7 @@ class Reference(Struct, frozen=True):
         rows = clickhouse.rows(
             f"WITH labelled AS (SELECT {STRATUM} AS stratum, {SCORE_BIN} AS bin, "
             f"{is_positive(self.windows.outcome.positive)} AS happened, {self._age('prediction_ts')} AS age, "
-            f"{_bucket(self.delay_s)} AS delay, {weight} AS w FROM {self._labelled(clickhouse)}) "
+            f"{delay_bucket(self.delay_s)} AS delay, {weight} AS w FROM {self._labelled(clickhouse)}) "
             f"SELECT if(stratum IN ({frequent}), stratum, {OTHERS}) AS shared, bin, {sums} FROM labelled "
             "GROUP BY shared, bin ORDER BY shared, bin"
         )
@@ -85,7 +85,7 @@ class Reference(Struct, frozen=True):
             f"WHERE model = {model} AND ts >= {since} AND ts < {_instant(self.before)} AND score IS NOT NULL "
             "GROUP BY bucket"
         )
-        known = f"SELECT 'known' AS what, {_bucket(self.delay_s)} AS bucket, count() AS n "
+        known = f"SELECT 'known' AS what, {delay_bucket(self.delay_s)} AS bucket, count() AS n "
         known += f"FROM {self._labelled(clickhouse)} GROUP BY bucket"
         found: dict[str, dict[int, int]] = defaultdict(dict)
         for what, bucket, n in clickhouse.rows(f"{made} UNION ALL {known}"):
@@ -106,10 +106,10 @@ class Reference(Struct, frozen=True):
         return f"{clickhouse.database}.feedback_current WHERE {' AND '.join(conditions)}"
 
     def _age(self, clock: str) -> str:
-        return _bucket(f"({micros_of(self.known_by)} - toUnixTimestamp64Micro({clock})) / 1e6")
+        return delay_bucket(f"({micros_of(self.known_by)} - toUnixTimestamp64Micro({clock})) / 1e6")
 
 
-def _bucket(seconds: str) -> str:
+def delay_bucket(seconds: str) -> str:
     """SQL of `detectors.label_free.delays.bucket`."""
     return f"toUInt16(least({BUCKETS - 1}, floor({BUCKETS_PER_E} * log1p(greatest(0, {seconds})))))"
 
