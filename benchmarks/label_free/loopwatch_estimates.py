@@ -8,6 +8,7 @@ import pyarrow as pa
 from loopwatch.detectors.quality.estimates import Estimate
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.outcomes import Outcome
+from loopwatch.schemas.windows import Window
 from loopwatch.stream_processors.evaluate.label_free import estimated
 from loopwatch.stream_processors.evaluate.windows import Windows
 
@@ -15,7 +16,7 @@ from .stream import METRICS, NEVER_US, Stream, references
 
 OUTCOME = Outcome("label", window=timedelta(days=400))
 # One window, cut to the chunk by `since` and `until`.
-_ALL_TIME = timedelta(days=200 * 365)
+_ALL_TIME = Window.tumbling(timedelta(days=200 * 365))
 
 
 def store(clickhouse: ClickHouse, stream: Stream, model: str, *, segments: bool) -> None:
@@ -58,7 +59,7 @@ def estimates(clickhouse: ClickHouse, stream: Stream, model: str, *, refreshed: 
     found = []
     for chunk, _, known_by_us in references(stream, refreshed=refreshed):
         since, until, known_by = (_instant(each) for each in (chunk.since_us, chunk.until_us, known_by_us))
-        windows = Windows(model, OUTCOME, size=_ALL_TIME, since=since, until=until)
+        windows = Windows(model, OUTCOME, _ALL_TIME, since=since, until=until)
         (metrics,) = estimated(clickhouse, windows, known_by).values()
         found.append([metrics[name] for name in METRICS])
     return found

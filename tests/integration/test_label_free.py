@@ -12,10 +12,11 @@ from loopwatch.detectors.quality.estimates import Estimate
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.errors import LoopwatchError
 from loopwatch.schemas.outcomes import Outcome
-from loopwatch.schemas.windows import TimeOf
+from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.evaluate.label_free import estimated, reconciled
 from loopwatch.stream_processors.evaluate.reference import SCORE_BIN, delay_bucket
-from loopwatch.stream_processors.evaluate.windows import Windows
+from loopwatch.stream_processors.evaluate.slices import Slicing
+from loopwatch.stream_processors.evaluate.windows import Cell, Windows
 from sklearn import metrics as sk
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
@@ -95,8 +96,8 @@ def flipped(clickhouse: ClickHouse) -> Rows:
     return store(clickhouse, "flipped", rows_of(3, chance=lambda score, day: np.where(day < 35, score, 1 - score)))
 
 
-def last_window(model: str, **more: Any) -> Windows:
-    return Windows(model, more.pop("outcome", Outcome("answer", window=20 * DAY)), **{"size": 5 * DAY, **more})
+def last_window(model: str, *, size: timedelta = 5 * DAY, **more: Any) -> Windows:
+    return Windows(model, more.pop("outcome", Outcome("answer", window=20 * DAY)), Window.tumbling(size), **more)
 
 
 def realised(rows: Rows, chosen: Any) -> dict[str, float]:
@@ -118,7 +119,7 @@ def holds(estimate: Estimate, value: float) -> bool:
 
 
 def the_last(found: dict[Any, dict[str, Estimate]]) -> dict[str, Estimate]:
-    return found[LAST, ""]
+    return found[Cell(LAST)]
 
 
 def test_an_estimate_is_there_before_its_labels_and_near_what_comes_out(clickhouse: ClickHouse, steady: Rows) -> None:
@@ -134,7 +135,7 @@ def test_an_interval_holds_what_comes_out_about_as_often_as_it_says(clickhouse: 
     assert len(found) == 25
     for name in METRICS:
         inside = []
-        for (start, _), metrics in found.items():
+        for (start, _, _), metrics in found.items():
             day = (start - BEGIN) / DAY
             values = realised(steady, (steady["made"] >= day) & (steady["made"] < day + 1))
             inside.append(holds(metrics[name], values[name]))
@@ -157,13 +158,13 @@ def test_early_labels_alone_would_be_wrong(clickhouse: ClickHouse, steady: Rows)
 def test_an_estimate_stays_as_it_was_when_its_window_ended(clickhouse: ClickHouse, steady: Rows) -> None:
     windows = last_window("steady")
     at_the_end = estimated(clickhouse, windows, LAST + 5 * DAY)
-    assert estimated(clickhouse, windows, LATER)[LAST, ""] == at_the_end[LAST, ""]
+    assert estimated(clickhouse, windows, LATER)[Cell(LAST)] == at_the_end[Cell(LAST)]
     # Known a week before, it was another one.
-    assert estimated(clickhouse, windows, LAST - 7 * DAY)[LAST, ""] != at_the_end[LAST, ""]
+    assert estimated(clickhouse, windows, LAST - 7 * DAY)[Cell(LAST)] != at_the_end[Cell(LAST)]
 
 
 def test_the_same_rows_give_the_same_estimate(clickhouse: ClickHouse, steady: Rows) -> None:
-    windows = last_window("steady", since=LAST, segment="country")
+    windows = last_window("steady", since=LAST, slicing=Slicing(("country",)))
     assert len(estimated(clickhouse, windows, LATER)) == 2
     assert estimated(clickhouse, windows, LATER) == estimated(clickhouse, windows, LATER)
     assert reconciled(clickhouse, windows, LATER) == reconciled(clickhouse, windows, LATER)
@@ -208,19 +209,19 @@ def test_a_gap_of_half_the_labels_is_not_the_delay_of_the_others(clickhouse: Cli
 
 def test_labels_of_one_class_alone_are_not_reconciled(clickhouse: ClickHouse, steady: Rows) -> None:
     """No negative label takes less than three days: those that took two say nothing about chances."""
-    assert reconciled(clickhouse, last_window("steady"), LAST + 7 * DAY).keys().isdisjoint({(LAST, "")})
+    assert reconciled(clickhouse, last_window("steady"), LAST + 7 * DAY).keys().isdisjoint({Cell(LAST)})
 
 
 def test_a_window_that_has_not_ended_is_not_reconciled(clickhouse: ClickHouse, steady: Rows) -> None:
-    assert (LAST, "") not in reconciled(clickhouse, last_window("steady"), LAST + 5 * DAY)
+    assert Cell(LAST) not in reconciled(clickhouse, last_window("steady"), LAST + 5 * DAY)
 
 
 def test_slices_have_estimates_of_their_own(clickhouse: ClickHouse, steady: Rows) -> None:
-    windows = last_window("steady", since=LAST, segment="country")
+    windows = last_window("steady", since=LAST, slicing=Slicing(("country",)))
     found = estimated(clickhouse, windows, LAST + 5 * DAY)
-    assert [segment for _, segment in found] == ["de", "fr"]
-    for (_, segment), metrics in found.items():
-        chosen = (steady["made"] >= 35) & (steady["country"] == segment)
+    assert found.keys() == {Cell(LAST, "country", "de"), Cell(LAST, "country", "fr")}
+    for cell, metrics in found.items():
+        chosen = (steady["made"] >= 35) & (steady["country"] == cell.value)
         assert metrics["accuracy"].n == chosen.sum()
         assert metrics["accuracy"].value == pytest.approx(realised(steady, chosen)["accuracy"], abs=0.05)
 
@@ -231,7 +232,7 @@ def test_without_scores_or_labels_there_is_no_estimate(clickhouse: ClickHouse, s
         assert estimated(clickhouse, windows, LATER) == {}
         assert reconciled(clickhouse, windows, LATER) == {}
     # The first window has nothing before it.
-    first = min(start for start, _ in estimated(clickhouse, last_window("steady"), LATER))
+    first = min(cell.start for cell in estimated(clickhouse, last_window("steady"), LATER))
     assert first >= BEGIN
 
 
