@@ -18,6 +18,7 @@ from loopwatch.detectors.completeness.covariates import STRATA
 from loopwatch.detectors.completeness.final_share import Cohort, Waiting, delays, final_share
 from loopwatch.detectors.completeness.history import Sample, history
 from loopwatch.detectors.quality.estimates import Estimate
+from loopwatch.schemas.errors import LoopwatchError
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         bookings = read_bookings()
-    except FileNotFoundError as exc:
+    except LoopwatchError as exc:
         print(exc, file=sys.stderr)
         return 2
     console, machine = Console(), Machine.here()

@@ -2,19 +2,18 @@
 
 import csv
 import gzip
-import os
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from .shared_data import shared_file
+
 FIRST_DAY = date(2015, 7, 1)
 DAY_S = 86_400.0
-DATA = "LOOPWATCH_DATA"
-"""Environment variable: the folder that has ``hotel/hotel_bookings.csv.gz``."""
-_FILE = Path("hotel", "hotel_bookings.csv.gz")
+FILE = "hotel/hotel_bookings.csv.gz"
+"""Antonio, Almeida and Nunes, "Hotel booking demand datasets", Data in Brief 2019."""
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -46,25 +45,9 @@ class Bookings(Struct, frozen=True):
         return int((self.made_d + self.delay_d).max())
 
 
-def hotel_file() -> Path:
-    """Where the bookings are.
-
-    Raises:
-        FileNotFoundError: neither in the folder that the environment names, nor in ``shared/data`` beside the project.
-    """
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get(DATA) or beside) / _FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is not there. It is the data set of Antonio, Almeida & Nunes, 'Hotel booking demand datasets', "
-            f"Data in Brief 2019, gzipped: set {DATA} to the folder that has {_FILE}"
-        )
-    return path
-
-
 def read_bookings() -> Bookings:
     """The bookings made from `FIRST_DAY` on: earlier ones are there only if they were for later."""
-    with gzip.open(hotel_file(), "rt", encoding="utf-8", newline="") as lines:
+    with gzip.open(shared_file(FILE), "rt", encoding="utf-8", newline="") as lines:
         rows = [(_made(row), row) for row in csv.DictReader(lines)]
     rows = sorted((each for each in rows if each[0] >= FIRST_DAY), key=lambda each: each[0])
     answered = [date.fromisoformat(row["reservation_status_date"]) for _, row in rows]

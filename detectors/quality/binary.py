@@ -87,7 +87,7 @@ def of_scores(scores: Scores) -> dict[str, Estimate]:
         return {}
     metrics: dict[str, Estimate] = {}
     if 0 < scores.positives < scores.n:
-        metrics["roc_auc"] = _auc(scores.roc_auc, scores.positives, scores.n - scores.positives)
+        metrics["roc_auc"] = roc_auc(scores.roc_auc, scores.positives, scores.n - scores.positives)
     if scores.positives:
         metrics["pr_auc"] = _pr_auc(scores)
     for name, total, squares in (
@@ -114,6 +114,17 @@ def _pr_auc(scores: Scores) -> Estimate:
     return Estimate(value, scores.n, lower, upper)
 
 
+def roc_auc(auc: float, positives: int, negatives: int) -> Estimate:
+    """An area under the ROC curve over so many of each class, with Hanley and McNeil's interval (Radiology 1982)."""
+    above = auc / (2 - auc)
+    both = 2 * auc * auc / (1 + auc)
+    variance = (
+        auc * (1 - auc) + (positives - 1) * (above - auc * auc) + (negatives - 1) * (both - auc * auc)
+    ) / (positives * negatives)  # fmt: skip
+    half = half_width(math.sqrt(max(0.0, variance)))
+    return Estimate(auc, positives + negatives, max(0.0, auc - half), min(1.0, auc + half))
+
+
 def _f1(tp: int, fp: int, fn: int, tn: int) -> Estimate | None:
     denominator = 2 * tp + fp + fn
     if denominator == 0:
@@ -122,13 +133,3 @@ def _f1(tp: int, fp: int, fn: int, tn: int) -> Estimate | None:
     scale = (tp + fp + fn + tn) / denominator
     gradient = {"tp": 2 * scale * (1 - value), "fp": -scale * value, "fn": -scale * value, "tn": 0.0}
     return from_counts(value, gradient, {"tp": tp, "fp": fp, "fn": fn, "tn": tn})
-
-
-def _auc(auc: float, positives: int, negatives: int) -> Estimate:
-    above = auc / (2 - auc)
-    both = 2 * auc * auc / (1 + auc)
-    variance = (
-        auc * (1 - auc) + (positives - 1) * (above - auc * auc) + (negatives - 1) * (both - auc * auc)
-    ) / (positives * negatives)  # fmt: skip
-    half = half_width(math.sqrt(max(0.0, variance)))
-    return Estimate(auc, positives + negatives, max(0.0, auc - half), min(1.0, auc + half))

@@ -7,8 +7,8 @@ from typing import Any
 from ...detectors.quality.binary import BINS, Decisions, ReliabilityBin, Scores
 from ...detectors.quality.multiclass import Confusion
 from ...detectors.quality.regression import Residuals
-from ...infra.clickhouse import ClickHouse, quote
-from ...schemas.outcomes import Positive
+from ...infra.clickhouse import ClickHouse
+from .classes import has_label, is_positive, predicted
 from .sums import array_sum, bounded_sum, sorted_values
 from .windows import Cell, Windows
 
@@ -27,11 +27,11 @@ def binary(clickhouse: ClickHouse, windows: Windows) -> Iterator[tuple[Cell, int
     rows = _cells(
         clickhouse,
         windows,
-        f"{_is_positive(positive)} AS happened, {_predicted(positive)} AS said, score IS NOT NULL AS scored, "
+        f"{is_positive(positive)} AS happened, {predicted(positive)} AS said, score IS NOT NULL AS scored, "
         f"ifNull(score, 0.5) AS p, greatest({_EPSILON}, least(1 - {_EPSILON}, p)) AS clipped, "
         "-log(if(happened, clipped, 1 - clipped)) AS loss, pow(p - happened, 2) AS square, "
         f"least(toUInt8(p * {BINS}), {BINS - 1}) AS bin",
-        _has_label(positive),
+        has_label(positive),
         "count() AS labelled, countIf(said = 1 AND happened) AS tp, countIf(said = 1 AND NOT happened) AS fp, "
         "countIf(said = 0 AND happened) AS fn, countIf(said = 0 AND NOT happened) AS tn, "
         "countIf(scored) AS n, countIf(scored AND happened) AS positives, "
@@ -137,33 +137,3 @@ def _cells(
     rows = windows.cells(clickhouse.database, of_row, source, windows.clock)
     cells = f"SELECT start, slice, {of_cell} FROM {rows} GROUP BY start, slice"
     return clickhouse.rows(f"SELECT start, slice, {columns} FROM ({cells}) ORDER BY start, slice")
-
-
-def _is_positive(positive: Positive | None) -> str:
-    if positive is None:
-        return "assumeNotNull(label_value) = 1"
-    if positive.comparison is None:
-        return f"assumeNotNull(label) = {quote(positive.text)}"
-    return f"assumeNotNull(label_value) {positive.comparison} {positive.bound!r}"
-
-
-def _has_label(positive: Positive | None) -> str:
-    if positive is None:
-        return "label_value IN (0, 1)"
-    return "label IS NOT NULL" if positive.comparison is None else "label_value IS NOT NULL"
-
-
-def _predicted(positive: Positive | None) -> str:
-    """SQL of 1 or 0 for the class that was predicted, NULL where nothing says so.
-
-    True and false are the class. Then: a text is compared with the positive one, a number held against its bound, or
-    taken as the class if it is 1 or 0. Else the score decides, at a half.
-    """
-    by_score = "if(score IS NULL, NULL, score >= 0.5)"
-    truth = "prediction IN ('true', 'false'), prediction = 'true'"
-    if positive is None:
-        return f"multiIf({truth}, prediction_value IN (0, 1), prediction_value = 1, {by_score})"
-    if positive.comparison is None:
-        return f"multiIf({truth}, prediction IS NOT NULL, prediction = {quote(positive.text)}, {by_score})"
-    compared = f"prediction_value {positive.comparison} {positive.bound!r}"
-    return f"multiIf({truth}, prediction_value IS NOT NULL, {compared}, {by_score})"

@@ -1,0 +1,1 @@
+"""Estimates of a classifier's metrics before its labels are known, held against what came out."""
