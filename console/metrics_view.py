@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..detectors.quality.estimates import proportion
 from ..detectors.quality.worst import worst
 from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.errors import LoopwatchError
-from ..stream_processors.evaluate.quality import Quality
+from ..schemas.outcomes import Kind
+from ..stream_processors.evaluate.completeness import final_shares
+from ..stream_processors.evaluate.estimator import FINAL_SHARE, estimates_of, known_until
+from ..stream_processors.evaluate.quality import Quality, infer_kind
 from ..stream_processors.evaluate.windows import Windows
 from .tabular import Report
 
@@ -70,6 +75,39 @@ def revisions(clickhouse: ClickHouse, windows: Windows, metric: str | None) -> R
             f"table metrics has no such windows of {windows.model}: `windows` of loopwatch.yaml says which it has"
         )
     return Report(columns, [[row[0].replace(tzinfo=UTC), *row[1:-1], row[-1].replace(tzinfo=UTC)] for row in rows])
+
+
+def with_final_shares(clickhouse: ClickHouse, windows: Windows, found: Sequence[Quality]) -> list[Quality]:
+    """The same, with the estimated final share of windows whose labels are still out as one more metric."""
+    as_of = known_until(clickhouse, windows.model) if any(row.is_unsettled for row in found) else None
+    shares = final_shares(clickhouse, windows, as_of) if as_of is not None else {}
+    return [
+        replace(row, metrics={FINAL_SHARE: shares[row.cell]} | row.metrics)
+        if row.is_unsettled and row.cell in shares
+        else row
+        for row in found
+    ]
+
+
+def estimates(clickhouse: ClickHouse, windows: Windows, kind: Kind | None) -> Report:
+    """What can be said of each window before its labels come, and how far that is off for those that have come.
+
+    Raises:
+        LoopwatchError: nothing can.
+    """
+    as_of = known_until(clickhouse, windows.model)
+    found = {} if as_of is None else estimates_of(clickhouse, windows, kind or infer_kind(clickhouse, windows), as_of)
+    if not found:
+        raise LoopwatchError(f"of {windows.model} there are too few predictions and labels to estimate anything")
+    columns = ("window_start", "segment", "metric", "value", "lower", "upper", "n", "as_of")
+    return Report(
+        columns,
+        [
+            [cell.start, cell.value, name, each.value, each.lower, each.upper, each.n, as_of]
+            for cell, of_cell in sorted(found.items())
+            for name, each in of_cell.items()
+        ],
+    )
 
 
 def reliability(found: Sequence[Quality]) -> Report:

@@ -18,6 +18,7 @@ class Show(StrEnum):
 
     METRICS = "metrics"
     REVISIONS = "revisions"
+    ESTIMATES = "estimates"
     RELIABILITY = "reliability"
     CONFUSION = "confusion"
     WORST = "worst"
@@ -28,8 +29,8 @@ def metrics(
     show: Annotated[
         Show,
         typer.Option(
-            help="metrics of each window; its revisions in table metrics; or of the whole time the reliability curve, "
-            "the confusion matrix, or the worst slices."
+            help="metrics of each window; its revisions in table metrics; estimates before its labels come; or of the "
+            "whole time the reliability curve, the confusion matrix, or the worst slices."
         ),
     ] = Show.METRICS,
     outcome: Annotated[str | None, typer.Option(help="Outcome of the model; the first one unless you say.")] = None,
@@ -74,13 +75,18 @@ def metrics(
     slicing = Slicing() if segment is None else Slicing((segment,))
     if show is Show.WORST:
         slicing = Slicing(slicing.keys or models.for_model(model).segments, every=True)
-    wanted = size if show in (Show.METRICS, Show.REVISIONS) else EVER
+    wanted = EVER if show in (Show.RELIABILITY, Show.CONFUSION, Show.WORST) else size
     windows = Windows(model, chosen, wanted, by, utc(since), utc(until), slicing)
     if show is Show.REVISIONS:
         print_report(view.revisions(clickhouse, windows, metric), format_)
         return
     of_model = models.for_model(model)
+    if show is Show.ESTIMATES:
+        print_report(view.estimates(clickhouse, windows, of_model.kind), format_)
+        return
     found = beside(quality(clickhouse, windows, of_model.kind), kpis(clickhouse, windows, of_model.kpis))
+    if show is Show.METRICS:
+        found = view.with_final_shares(clickhouse, windows, found)
     if not found:
         raise LoopwatchError(f"model {model} has nothing for outcome {chosen.name} in that time")
     match show:

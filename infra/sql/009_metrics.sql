@@ -44,3 +44,33 @@ CREATE TABLE IF NOT EXISTS {database}.evaluations
 ENGINE = {engine}ReplacingMergeTree(_evaluated_at)
 ORDER BY model
 COMMENT 'How far the evaluation of each model has come.';
+
+CREATE TABLE IF NOT EXISTS {database}.estimates
+(
+    model           LowCardinality(String)     COMMENT 'Model name',
+    outcome         LowCardinality(String)     COMMENT 'Outcome of the model whose labels are awaited',
+    window_start    DateTime('UTC')            COMMENT 'Begin of the window of predictions, inclusive',
+    window_seconds  UInt32                     COMMENT 'Length of the window',
+    step_seconds    UInt32                     COMMENT 'From the begin of one window to the next',
+    segment_key     LowCardinality(String)     COMMENT 'What the slice is by, as in metrics; empty for the whole window',
+    segment         String                     COMMENT 'Value of the slice; empty for the whole window',
+    metric          LowCardinality(String)     COMMENT 'final_share, or a metric with _estimated, _realised or _gap behind its name, as in docs/metrics.md',
+    value           Float64                    COMMENT 'Value',
+    lower           Nullable(Float64)          COMMENT 'Lower end of its 95 % interval',
+    upper           Nullable(Float64)          COMMENT 'Upper end of its 95 % interval',
+    n               UInt64                     COMMENT 'How many predictions it is made of',
+    as_of           DateTime64(6, 'UTC')       COMMENT 'Event time up to which labels were known',
+    _evaluated_at   DateTime64(6, 'UTC')       COMMENT 'When it was estimated; the latest holds'
+)
+ENGINE = {engine}ReplacingMergeTree(_evaluated_at)
+ORDER BY (model, outcome, window_seconds, step_seconds, window_start, segment_key, segment, metric, as_of)
+TTL toDateTime(_evaluated_at) + INTERVAL {ttl_days} DAY
+COMMENT 'What was expected of windows whose labels were still out, and how far that was off. Unlike metrics it depends on when it was asked.';
+
+CREATE OR REPLACE VIEW {database}.estimates_current AS
+SELECT model, outcome, window_start, window_seconds, step_seconds, segment_key, segment, metric,
+    argMax(value, _evaluated_at) AS value, argMax(lower, _evaluated_at) AS lower, argMax(upper, _evaluated_at) AS upper,
+    argMax(n, _evaluated_at) AS n, max(as_of) AS as_of
+FROM {database}.estimates
+GROUP BY model, outcome, window_start, window_seconds, step_seconds, segment_key, segment, metric
+COMMENT 'The latest estimate of each window.';

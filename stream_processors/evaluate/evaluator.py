@@ -26,6 +26,7 @@ from ..records import micros_of
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
 from .contents import Content, contents_of, stretches
+from .estimator import Estimator
 from .kinds import Evidence, evidence_of, kind_by
 from .kpis import beside, kpis
 from .news import Buckets, News, find_news
@@ -83,6 +84,7 @@ class Evaluator:
         self._models: dict[str, _Model] = {}
         self._ambiguous: set[tuple[str, str]] = set()
         self._agenda = Agenda()
+        self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
         self._with_indicators = frozenset(name for name, model in config.models.items() if model.kpis)
         self._bucket_s = math.gcd(*(window.step_s for window in windows))
@@ -100,6 +102,8 @@ class Evaluator:
             newest = {name: model.newest_s for name, model in self._models.items()}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
+            for series, starts in self._estimator.due(now):
+                self._estimate(series, starts, now)
             self._note_progress(now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
@@ -109,6 +113,7 @@ class Evaluator:
         for name in [name for name in self._models if self._home(name) not in owned]:
             del self._models[name]
             self._agenda.forget(name)
+            self._estimator.forget(name)
         if owned != self._owned:
             self._owned = owned
             for name, progress in read_progress(self._clickhouse).items():
@@ -208,15 +213,10 @@ class Evaluator:
         now: datetime,
     ) -> None:
         model = self._models[series.model]
-        outcome = next((each for each in model.config.outcomes if each.name == series.outcome), Outcome(KPIS))
         for begin, end in stretches(dues, _QUERIES_A_SERIES):
             within = {due.start: due for due in dues if begin <= due.start < end}
-            windows = Windows(
-                series.model, outcome, series.window, series.time_of, _at(begin), _at(end),
-                Slicing(model.config.segments, every=True), tuple(sorted(within)),
-            )  # fmt: skip
             cells: dict[int, list[Quality]] = defaultdict(list)
-            for row in self._measured(model, windows):
+            for row in self._measured(model, self._windows(series, begin, end, within)):
                 cells[int(row.cell.start.timestamp())].append(row)
             evaluated = [
                 Evaluated(
@@ -228,7 +228,26 @@ class Evaluator:
             self._write(evaluated)
             for each in evaluated:
                 self._agenda.done(each.due, now.timestamp())
+            self._estimator.note(series, [each.due.start for each in evaluated if each.cells[0].is_unsettled])
             metrics.EVALUATED_WINDOWS.inc(len(evaluated))
+
+    def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
+        model = self._models[series.model]
+        windows = self._windows(series, min(starts), max(starts) + series.window.size_s, starts)
+        kind, _ = model.definitions[series.outcome]
+        try:
+            self._estimator.estimate(windows, kind, self._home(series.model), now)
+        except ClickHouseError as exc:
+            metrics.EVALUATION_ERRORS.inc()
+            log.exception("estimation failed", exc, model=series.model, outcome=series.outcome)
+
+    def _windows(self, series: Series, begin: int, end: int, starts: Collection[int]) -> Windows:
+        model = self._models[series.model].config
+        outcome = next((each for each in model.outcomes if each.name == series.outcome), Outcome(KPIS))
+        slicing = Slicing(model.segments, every=True)
+        return Windows(
+            series.model, outcome, series.window, series.time_of, _at(begin), _at(end), slicing, tuple(sorted(starts))
+        )
 
     def _measured(self, model: _Model, windows: Windows) -> Iterable[Quality]:
         if windows.outcome.name == KPIS:

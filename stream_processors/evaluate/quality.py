@@ -35,6 +35,11 @@ class Quality(Struct, frozen=True):
     confusion: Confusion = {}
     """How often (label, prediction) came together, of a classifier."""
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether there are predictions in it whose outcome is still open."""
+        return self.completeness is not None and self.completeness < 1
+
 
 def quality(clickhouse: ClickHouse, windows: Windows, kind: Kind | None = None) -> list[Quality]:
     """The windows that have predictions (by time of prediction) or labels, oldest first; slices by name.

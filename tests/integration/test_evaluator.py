@@ -13,6 +13,7 @@ from loopwatch.schemas.config import parse_config
 from loopwatch.schemas.errors import FencedError
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.schemas.windows import TimeOf, Window
+from loopwatch.stream_processors.evaluate.estimator import estimates_of, known_until
 from loopwatch.stream_processors.evaluate.evaluator import Evaluator
 from loopwatch.stream_processors.evaluate.kpis import kpis
 from loopwatch.stream_processors.evaluate.quality import quality
@@ -20,6 +21,7 @@ from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
+from msgspec.structs import replace
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 N = 1500
@@ -48,12 +50,12 @@ def evaluator_of(clickhouse: ClickHouse, config: LoopwatchConfig, owner: str = "
     return Evaluator(clickhouse, config, inserter, partitions=PARTITIONS, overlap=timedelta(minutes=5), stop=Event())
 
 
-def events_of(model: str) -> tuple[list[Row], list[Row]]:
+def events_of(model: str, n: int = N) -> tuple[list[Row], list[Row]]:
     """Predictions, and the revisions of their feedback in the order in which they come."""
     rng = np.random.default_rng(11)
     predictions: list[Row] = []
     feedback: list[tuple[datetime, Row]] = []
-    for index in range(N):
+    for index in range(n):
         score = float(rng.random())
         row = {
             "prediction_id": f"{model}-{index}", "model": model, "version": f"v{index % 2}",
@@ -231,6 +233,44 @@ def test_indicators_are_there_by_both_times(clickhouse: ClickHouse, reference: l
         }
         assert {name for *_, name in found} == names
         assert found == expected
+
+
+def test_windows_whose_labels_are_out_have_estimates(clickhouse: ClickHouse) -> None:
+    predictions, feedback = events_of("estimated", 4 * N)
+    until = BEGIN + timedelta(days=2)
+    store(clickhouse, "predictions", [row for row in predictions if row["ts"] < until])
+    known = [row for row in feedback if (row["action_ts"] or row["prediction_ts"] + timedelta(days=1)) < until]
+    store(clickhouse, "feedback", known)
+    evaluator_of(clickhouse, config_of("estimated")).tick(EVERYWHERE)
+    model = config_of("estimated").models["estimated"]
+    as_of = known_until(clickhouse, "estimated")
+    assert as_of is not None
+    found = {
+        (start.replace(tzinfo=UTC), *cell): tuple(estimate)
+        for start, *cell, value, lower, upper, n in clickhouse.rows(
+            "SELECT window_start, segment_key, segment, metric, value, lower, upper, n "
+            f"FROM {clickhouse.database}.estimates_current WHERE model = 'estimated' AND window_seconds = 21600"
+        )
+        for estimate in [(value, lower, upper, n)]
+    }
+    assert {name for *_, name in found} >= {"final_share", "accuracy_estimated", "accuracy_realised", "accuracy_gap"}
+    starts = sorted({start for start, *_ in found})
+    windows = Windows(
+        "estimated", model.outcomes[0], Window.parse("6h"), slicing=Slicing(every=True),
+        starts=tuple(int(start.timestamp()) for start in starts), since=starts[0],
+        until=starts[-1] + timedelta(hours=6),
+    )  # fmt: skip
+    assert found == {
+        (*cell, name): (each.value, each.lower, each.upper, each.n)
+        for cell, of_cell in estimates_of(clickhouse, windows, model.kind, as_of).items()
+        for name, each in of_cell.items()
+    }
+    # The last window is hardly answered yet: more will be.
+    completeness = {
+        row.cell.start: row.completeness for row in quality(clickhouse, replace(windows, slicing=Slicing()))
+    }
+    last = BEGIN + timedelta(hours=42)
+    assert found[last, "", "", "final_share"][0] > (completeness[last] or 0)
 
 
 def test_a_late_action_restates_its_windows_and_the_old_value_stays(clickhouse: ClickHouse) -> None:

@@ -1,0 +1,116 @@
+"""Keeps table `estimates` up to date: what windows come to whose labels are still out, and how far that was off."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from ...detectors.quality.estimates import Estimate
+from ...infra.clickhouse import ClickHouse, quote
+from ...schemas.outcomes import Kind
+from ..records import from_micros
+from ..sink.inserts import Inserter, token_of
+from .completeness import final_shares
+from .label_free import estimated, reconciled
+from .series import Series
+from .windows import Cell, Windows
+
+FINAL_SHARE = "final_share"
+_SCORED = (Kind.CLASSIFICATION, Kind.GENERATION)
+# Each costs a few queries: the newest ones of a series, once a minute.
+_MOST = 24
+_AT_MOST_EVERY = timedelta(minutes=1)
+
+_SCHEMA = pa.schema(
+    [
+        ("model", pa.string()), ("outcome", pa.string()), ("window_start", pa.timestamp("s", "UTC")),
+        ("window_seconds", pa.uint32()), ("step_seconds", pa.uint32()), ("segment_key", pa.string()),
+        ("segment", pa.string()), ("metric", pa.string()), ("value", pa.float64()), ("lower", pa.float64()),
+        ("upper", pa.float64()), ("n", pa.uint64()), ("as_of", pa.timestamp("us", "UTC")),
+        ("_evaluated_at", pa.timestamp("us", "UTC")),
+    ]
+)  # fmt: skip
+
+
+class Estimator:
+    """Remembers which windows to estimate, a bounded number of each series."""
+
+    def __init__(self, clickhouse: ClickHouse, inserter: Inserter) -> None:
+        self._clickhouse = clickhouse
+        self._inserter = inserter
+        self._waiting: dict[Series, set[int]] = {}
+        self._last: dict[Series, datetime] = {}
+
+    def note(self, series: Series, unsettled: Collection[int]) -> None:
+        """These windows, by their start, have changed, and more labels of theirs are to come."""
+        newest = sorted(self._waiting.get(series, set()) | {*unsettled}, reverse=True)[:_MOST]
+        if newest:
+            self._waiting[series] = {*newest}
+
+    def due(self, now: datetime) -> list[tuple[Series, set[int]]]:
+        """Series with windows to estimate now; they are forgotten with that."""
+        long_ago = now - _AT_MOST_EVERY
+        ready = [series for series in self._waiting if self._last.get(series, long_ago) <= long_ago]
+        self._last |= dict.fromkeys(ready, now)
+        return [(series, self._waiting.pop(series)) for series in ready]
+
+    def forget(self, model: str) -> None:
+        """The model belongs to another worker."""
+        for of_series in (self._waiting, self._last):
+            for series in [series for series in of_series if series.model == model]:
+                del of_series[series]
+
+    def estimate(self, windows: Windows, kind: Kind | None, home: int, now: datetime) -> None:
+        """Write what can be said of these windows.
+
+        Raises:
+            FencedError: another worker owns the model now.
+            ServiceUnavailable: ClickHouse doesn't answer.
+        """
+        as_of = known_until(self._clickhouse, windows.model)
+        if as_of is None:
+            return
+        rows = [
+            (
+                windows.model, windows.outcome.name, cell.start, windows.window.size_s, windows.window.step_s, cell.key,
+                cell.value, name, estimate.value, estimate.lower, estimate.upper, estimate.n, as_of, now,
+            )
+            for cell, of_cell in estimates_of(self._clickhouse, windows, kind, as_of).items()
+            for name, estimate in of_cell.items()
+        ]  # fmt: skip
+        if rows:
+            columns = zip(zip(*rows, strict=True), _SCHEMA, strict=True)
+            table = pa.table([pa.array(values, field.type) for values, field in columns], _SCHEMA)
+            self._inserter.insert("estimates", table, token_of([f"estimates:{windows}:{as_of}:{now}"]), {home})
+
+
+def estimates_of(
+    clickhouse: ClickHouse, windows: Windows, kind: Kind | None, as_of: datetime
+) -> dict[Cell, dict[str, Estimate]]:
+    """All that can be said at `as_of` of windows by time of prediction, by cell and name."""
+    found = {cell: {FINAL_SHARE: share} for cell, share in final_shares(clickhouse, windows, as_of).items()}
+    if kind in _SCORED:
+        for cell, metrics in estimated(clickhouse, windows, as_of).items():
+            found.setdefault(cell, {}).update({f"{name}_estimated": each for name, each in metrics.items()})
+        for cell, metrics in reconciled(clickhouse, windows, as_of).items():
+            # Its estimate is that of the labelled ones alone: the gap says what of it matters.
+            kept = {name: each for name, each in metrics.items() if not name.endswith("_estimated")}
+            found.setdefault(cell, {}).update(kept)
+    return found
+
+
+def known_until(clickhouse: ClickHouse, model: str) -> datetime | None:
+    """The event time up to which everything has come: the watermark; without one the last event of the model."""
+    ((watermark,),) = clickhouse.rows(
+        "SELECT toUnixTimestamp64Micro(min(reached)) FROM (SELECT max(watermark) AS reached "
+        f"FROM {clickhouse.database}.ledger GROUP BY _partition HAVING reached > toDateTime64(0, 6, 'UTC'))"
+    )
+    if watermark > 0:
+        return from_micros(watermark)
+    ((predicted, acted),) = clickhouse.rows(
+        f"SELECT (SELECT toUnixTimestamp64Micro(max(ts)) FROM {clickhouse.database}.predictions "
+        f"WHERE model = {quote(model)}), (SELECT toUnixTimestamp64Micro(max(assumeNotNull(action_ts))) "
+        f"FROM {clickhouse.database}.feedback WHERE model = {quote(model)} AND action_ts IS NOT NULL)"
+    )
+    latest = max(predicted, acted)
+    return from_micros(latest) if latest > 0 else None
