@@ -28,7 +28,7 @@ class Histogram(Struct, frozen=True):
     """Bins in order of their numbers.
 
     Quantiles, `least` and `most` are off by at most 1/128 of the number they stand for, means and deviations by what
-    2⁻²² of each number makes. Integers below 64 are exact in all of them; magnitudes below 2⁻¹⁰²² count as 0.
+    2⁻²³ of each number makes. Integers below 128 are exact in all of them; magnitudes below 2⁻¹⁰²² count as about 0.
 
     >>> three = Histogram((Bin(bin_of(1.0), 1), Bin(bin_of(2.0), 1), Bin(bin_of(6.0), 1)))
     >>> three.n, three.mean, three.quantile(0.5), three.most

@@ -138,4 +138,38 @@ FROM
     GROUP BY slice, series, base, bin
     HAVING bin != 1048578 OR bitAnd(slice, 1)
 )
-ARRAY JOIN panes AS pane
+ARRAY JOIN panes AS pane;
+
+CREATE OR REPLACE VIEW {database}.panes_hourly AS
+WITH
+    bins AS
+    (
+        SELECT
+            slice, start, series, bin, sum(panes.n) AS n, sum(panes.steps) AS steps, sum(squares) * n = steps * steps AS alike,
+            if(bin < 0, -1, 1) * reinterpretAsFloat64(bitShiftLeft(toUInt64(abs(bin)), 46)) AS inner,
+            if(bin < 0, -1, 1) * reinterpretAsFloat64(bitShiftLeft(toUInt64(abs(bin)) + 1, 46)) AS outer,
+            inner + steps / n * (outer - inner) / 65536 AS mean_of_bin
+        FROM {database}.panes WHERE seconds = 3600 GROUP BY slice, start, series, bin
+    ),
+    names AS
+    (
+        SELECT model, id, kind, any(key) AS key, min(least) AS value FROM {database}.pane_names
+        WHERE kind != 'category' GROUP BY model, id, kind
+    )
+SELECT
+    sliced.model AS model, sliced.key AS slice_key, sliced.value AS slice, bins.start AS hour,
+    multiIf(bins.series = 1, 'predictions', bins.series = 2, 'score', bins.series = 3, 'prediction', bins.series = 4, 'latency_ms',
+        bins.series = 5, 'cost_usd', '') AS output,
+    named.key AS feature,
+    sumIf(n, bin != 1048576) AS present,
+    sumIf(n, bin = 1048576) AS nulls,
+    sumIf(n, bin < 1048576) AS numbers,
+    sumIf(n, bin >= 2097152) AS texts,
+    uniqExactIf(bin, bin >= 2097152) AS categories,
+    sumIf(n * mean_of_bin, bin < 1048576) / numbers AS mean,
+    quantilesExactWeightedIf(0.01, 0.25, 0.5, 0.75, 0.99)(if(alike, mean_of_bin, (inner + outer) / 2), n, bin < 1048576) AS p1_p25_p50_p75_p99
+FROM bins
+INNER JOIN names AS sliced ON sliced.id = bins.slice AND sliced.kind = 'slice'
+LEFT JOIN names AS named ON named.id = bins.series AND named.kind = 'feature' AND named.model = sliced.model
+GROUP BY model, slice_key, slice, hour, output, feature
+COMMENT 'Panes of hours in numbers: volume (output predictions), and of each feature and output how many values of which type, mean and quantiles; these are off by at most 1/128 of the number.';
