@@ -16,7 +16,7 @@ ORDER BY (seconds, slice, series, start, bin)
 TTL written + INTERVAL 14 DAY DELETE WHERE seconds = 60,
     written + INTERVAL {ttl_days} DAY DELETE WHERE seconds = 3600,
     written + INTERVAL {ttl_days} + 100 DAY
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, enable_vertical_merge_algorithm = 0
 COMMENT 'Counts of predictions and of their values by event time, model and slice. Sums of integers, so that neither order nor batches show. Read through panes_hourly, or the functions of evaluate/panes.py.';
 
 CREATE TABLE IF NOT EXISTS {database}.pane_names
@@ -92,7 +92,7 @@ FROM
             [(3600::UInt32, fromUnixTimestamp64Second(base - 1, 'UTC'))]) AS panes
     FROM
     (
-        SELECT day, base, slice, all_series, bins, steps_up
+        SELECT day, base AS start_of_base, slice, all_series, bins, steps_up
         FROM
         (
             SELECT
@@ -135,7 +135,7 @@ FROM
         ARRAY JOIN slices AS slice
     )
     ARRAY JOIN all_series AS series, bins AS bin, steps_up AS step
-    GROUP BY slice, series, base, bin
+    GROUP BY slice, series, if(bin = 1048578, 0, start_of_base) AS base, bin
     HAVING bin != 1048578 OR bitAnd(slice, 1)
 )
 ARRAY JOIN panes AS pane;
