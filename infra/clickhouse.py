@@ -19,8 +19,8 @@ from .wrapped_errors import reason_in
 FENCED_CODE = 395
 """ClickHouse's FUNCTION_THROW_IF_VALUE_IS_NON_ZERO: the fence of an insert did not hold."""
 
-# One block, deduplicated by its token, also into materialized views, whatever the server's defaults are. What merges fold
-# is left to them: folding as well at each insert is a fifth of what panes cost.
+# One block, deduplicated by its token, also into materialized views, whatever the server's defaults are. Folding is
+# left to merges: at each insert it was a fifth of what panes cost.
 INSERT_SETTINGS: Mapping[str, Any] = {
     "async_insert": 0,
     "insert_deduplicate": 1,
