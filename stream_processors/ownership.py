@@ -75,6 +75,7 @@ class Ownership:
             return parked
         began = time.monotonic()
         await self._calls.run(self._fence.claim, partition)
+        await self._calls.run(self._recovery.complete_panes, partition, self._fence.broken([partition]))
         processor, recovered = await self._calls.run(self._rebuild, partition)
         if recovered.unpublished_timeouts:
             ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})

@@ -10,6 +10,7 @@ from .join.sweeps import MINUTE_US
 from .join.watermark import NEVER
 from .lookups import in_partition, instant, stored_actions
 from .recovered import Recovered, StoredAction, TopicPosition
+from .sink.pane_repair import repair_panes
 
 
 class Recovery:
@@ -29,6 +30,10 @@ class Recovery:
             f"WHERE {_life(topic)} AND _partition IN ({','.join(map(str, partitions))}) GROUP BY _partition"
         )
         return {int(partition): int(offset) for partition, offset in rows}
+
+    def complete_panes(self, partition: int, fence: str) -> None:
+        """Put stored predictions of the partition, in whatever life of the topic, into the panes that lack them."""
+        repair_panes(self._clickhouse, self.predictions.name, partition, fence)
 
     def recover(self, partition: int) -> Recovered:
         """Everything that the processor of a partition starts from."""

@@ -13,6 +13,7 @@ from loopwatch.infra.ledger import read_ledger
 from loopwatch.infra.settings import Settings
 from loopwatch.schemas.config import load_config
 from loopwatch.schemas.feedback import Feedback
+from loopwatch.stream_processors.sink.pane_repair import pane_differences
 from msgspec import Struct
 
 from .reference import Expected, Key, expected_classes, expected_feedback
@@ -50,6 +51,7 @@ def check(settings: Settings, truth: Truth, *, feedback_topic: bool = True) -> V
     clickhouse, verdict = ClickHouse(settings), Verdict()
     try:
         _check_predictions(clickhouse, truth, verdict)
+        _check_panes(clickhouse, verdict)
         _check_actions(clickhouse, truth, verdict)
         stored = _check_feedback(clickhouse, truth, verdict)
         _check_dead_letters(clickhouse, truth, verdict)
@@ -74,6 +76,12 @@ def _check_predictions(clickhouse: ClickHouse, truth: Truth, verdict: Verdict) -
         expected = truth.predictions.get(prediction_id)
         if expected is not None and tuple(said) != tuple(expected):
             _note(verdict, "prediction differs", f"{prediction_id} is {said}, not {expected}")
+
+
+def _check_panes(clickhouse: ClickHouse, verdict: Verdict) -> None:
+    for found in pane_differences(clickhouse):
+        said = f"{found.in_panes} of {found.rows} predictions of {found.model} in the hour of {found.hour}"
+        _note(verdict, "panes differ", said)
 
 
 def _check_actions(clickhouse: ClickHouse, truth: Truth, verdict: Verdict) -> None:
