@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS {database}.pane_names
     model   LowCardinality(String)                      COMMENT 'Model name',
     id      UInt64                                      COMMENT 'Slice or series of the panes',
     bin     Int32                                       COMMENT 'Bin of a category; 0 otherwise',
-    key     String                                      COMMENT 'Empty, version, segment:NAME or variant:NAME; of the others the name of the feature',
+    key     String                                      COMMENT 'Empty, version, the name of a segment, or variants.EXPERIMENT; of the others the name of the feature',
     least   SimpleAggregateFunction(min, String)        COMMENT 'Value of the slice, or text of the category: the first of those that share the bin',
     most    SimpleAggregateFunction(max, String)        COMMENT 'The last of them; the same as the first where it is the only one'
 )
@@ -43,9 +43,9 @@ FROM
         arrayConcat(
             [('slice', bitOr(cityHash64(model), 1), '', ''),
              ('slice', bitAnd(cityHash64(model, 'version', version), 18446744073709551614), 'version', toString(version))],
-            arrayMap((k, v) -> ('slice', bitAnd(cityHash64(model, 'segment', k, v), 18446744073709551614), concat('segment:', k), v),
+            arrayMap((k, v) -> ('slice', bitAnd(cityHash64(model, 'segment', k, v), 18446744073709551614), toString(k), v),
                 arraySlice(mapKeys(segments), 1, 8), arraySlice(mapValues(segments), 1, 8)),
-            arrayMap((k, v) -> ('slice', bitAnd(cityHash64(model, 'variant', k, v), 18446744073709551614), concat('variant:', k), v),
+            arrayMap((k, v) -> ('slice', bitAnd(cityHash64(model, 'variant', k, v), 18446744073709551614), concat('variants.', k), v),
                 arraySlice(mapKeys(variants), 1, 8), arraySlice(mapValues(variants), 1, 8)),
             arrayMap(k -> ('feature', cityHash64(k), toString(k), ''),
                 arrayConcat(arraySlice(mapKeys(features_num), 1, 256), arraySlice(mapKeys(features_cat), 1, 256)))
@@ -157,7 +157,7 @@ WITH
         WHERE kind != 'category' GROUP BY model, id, kind
     )
 SELECT
-    sliced.model AS model, sliced.key AS slice_key, sliced.value AS slice, bins.start AS hour,
+    sliced.model AS model, sliced.key AS segment_key, sliced.value AS segment, bins.start AS hour,
     multiIf(bins.series = 1, 'predictions', bins.series = 2, 'score', bins.series = 3, 'prediction', bins.series = 4, 'latency_ms',
         bins.series = 5, 'cost_usd', '') AS output,
     named.key AS feature,
@@ -171,5 +171,5 @@ SELECT
 FROM bins
 INNER JOIN names AS sliced ON sliced.id = bins.slice AND sliced.kind = 'slice'
 LEFT JOIN names AS named ON named.id = bins.series AND named.kind = 'feature' AND named.model = sliced.model
-GROUP BY model, slice_key, slice, hour, output, feature
+GROUP BY model, segment_key, segment, hour, output, feature
 COMMENT 'Panes of hours in numbers: volume (output predictions), and of each feature and output how many values of which type, mean and quantiles; these are off by at most 1/128 of the number.';

@@ -10,6 +10,7 @@ from ...detectors.histogram import Bin, Histogram
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.errors import LoopwatchError
 from ..records import micros_of
+from .slices import OF_VARIANTS, VERSION
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 OUTPUTS = {2: "score", 3: "prediction", 4: "latency_ms", 5: "cost_usd"}
@@ -23,7 +24,7 @@ _STEP = "bitShiftRight(bitAnd(reinterpretAsUInt64(abs(x)), 70368744177663) + 536
 class Slice(NamedTuple):
     """Which predictions of a model: all, or those whose `key` has the value.
 
-    `key` is ``version``, ``segment:NAME`` or ``variant:NAME``.
+    `key` is ``version``, the name of a segment, or ``variants.`` and that of an experiment.
     """
 
     key: str = ""
@@ -90,7 +91,7 @@ def volumes(clickhouse: ClickHouse, stretch: Stretch) -> dict[datetime, int]:
 
 
 def slices(clickhouse: ClickHouse, stretch: Stretch, key: str, top: int = 20) -> tuple[dict[str, int], int]:
-    """Predictions of the values of a key (``version``, ``segment:NAME``, ``variant:NAME``) that have most of them.
+    """Predictions of the values of a key (see `Slice`) that have most of them.
 
     The second number is what the others have, or have no such key.
     """
@@ -207,24 +208,30 @@ def _window(stretch: Stretch, seconds: str) -> str:
 
 
 def _slice_id(stretch: Stretch) -> str:
-    model, (key, value) = quote(stretch.model), stretch.slice
+    key, value = stretch.slice
     if not key:
-        return f"bitOr(cityHash64({model}), 1)"
-    kind, _, name = key.partition(":")
-    parts = [model, quote(kind), *([quote(name)] if kind != "version" else []), quote(value)]
+        return f"bitOr(cityHash64({quote(stretch.model)}), 1)"
+    parts = [quote(stretch.model), *map(quote, _kind_of(key)), quote(value)]
     return f"bitAnd(cityHash64({', '.join(parts)}), 18446744073709551614)"
 
 
 def _of_feedback(slice_: Slice) -> str:
-    kind, _, name = slice_.key.partition(":")
-    match kind:
-        case "":
-            return "1"
-        case "version":
-            return f"version = {quote(slice_.value)}"
+    match _kind_of(slice_.key):
+        case ("segment", name):
+            return f"mapContains(segments, {quote(name)}) AND segments[{quote(name)}] = {quote(slice_.value)}"
+        case ("variant", name):
+            return f"mapContains(variants, {quote(name)}) AND variants[{quote(name)}] = {quote(slice_.value)}"
         case _:
-            column = "segments" if kind == "segment" else "variants"
-            return f"mapContains({column}, {quote(name)}) AND {column}[{quote(name)}] = {quote(slice_.value)}"
+            return "1" if slice_ == ALL else f"version = {quote(slice_.value)}"
+
+
+def _kind_of(key: str) -> tuple[str, ...]:
+    """How the id of a slice begins, behind the model."""
+    if key in ("", VERSION):
+        return (VERSION,)
+    if key.startswith(OF_VARIANTS):
+        return "variant", key.removeprefix(OF_VARIANTS)
+    return "segment", key
 
 
 def _series_id(series: Series) -> str:

@@ -243,10 +243,10 @@ def test_outputs_are_distributed_like_features(old: tuple[Store, list[Event]]) -
     ("slice_", "belongs"),
     [
         (Slice("version", "v1"), lambda event: event["version"] == "v1"),
-        (Slice("segment:country", "it's \\ a"), lambda event: event["segments"]["country"] == "it's \\ a"),
-        (Slice("segment:country", ""), lambda event: event["segments"]["country"] == ""),
-        (Slice("variant:checkout", "b"), lambda event: event["variants"]["checkout"] == "b"),
-        (Slice("segment:country", "nowhere"), lambda _: False),
+        (Slice("country", "it's \\ a"), lambda event: event["segments"]["country"] == "it's \\ a"),
+        (Slice("country", ""), lambda event: event["segments"]["country"] == ""),
+        (Slice("variants.checkout", "b"), lambda event: event["variants"]["checkout"] == "b"),
+        (Slice("country", "nowhere"), lambda _: False),
     ],
 )
 def test_slices_have_panes_of_their_own(
@@ -261,7 +261,7 @@ def test_slices_have_panes_of_their_own(
 
 def test_the_largest_slices_and_the_rest_are_all_there_is(old: tuple[Store, list[Event]]) -> None:
     store, events = old
-    largest, rest = slices(store.clickhouse, stretch(), "segment:country", top=3)
+    largest, rest = slices(store.clickhouse, stretch(), "country", top=3)
     counted = Counter(event["segments"]["country"] for event in chosen(events))
     assert list(largest.values()) == [n for _, n in counted.most_common(3)]
     assert all(counted[value] == n for value, n in largest.items())
@@ -418,7 +418,7 @@ def test_analysts_read_the_same_numbers_from_a_view(old: tuple[Store, list[Event
         output or feature: row
         for output, feature, *row in store.clickhouse.rows(
             "SELECT output, feature, present, nulls, numbers, texts, categories, mean, p1_p25_p50_p75_p99 "
-            f"FROM {database}.panes_hourly WHERE model = 'fraud' AND slice_key = 'segment:country' AND slice = 'de' "
+            f"FROM {database}.panes_hourly WHERE model = 'fraud' AND segment_key = 'country' AND segment = 'de' "
             f"AND hour = '{hour:%Y-%m-%d %H:00:00}'"
         )
     }
@@ -449,7 +449,7 @@ def test_label_delays_count_a_revised_outcome_once(clickhouse_url: str) -> None:
         )
     (found,) = label_delays(store.clickhouse, stretch(), "click").values()
     near_quantiles(Distribution(500, found), delays.tolist())
-    (half,) = label_delays(store.clickhouse, stretch(slice=Slice("segment:country", "f")), "click").values()
+    (half,) = label_delays(store.clickhouse, stretch(slice=Slice("country", "f")), "click").values()
     near_quantiles(Distribution(250, half), delays[1::2].tolist())
 
 
