@@ -14,12 +14,16 @@ import msgspec
 from loopwatch.schemas.ledger import ActionClass, IgnoreReason
 from loopwatch.schemas.partitioner import partition_of
 from loopwatch.stream_processors.former_lives import CLOCKS_APART_S
-from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow
+from loopwatch.stream_processors.join.epochs import Epochs, revision_of
+from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow, SettledAction
+from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Acted, Stored, StoredPrediction
 from loopwatch.stream_processors.join.sweeps import MINUTE_US, Sweep
 from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Flush
+from loopwatch.stream_processors.recompute.derive import Answer, Derived, Written, derive
 from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
+from loopwatch.stream_processors.sink.columns import BY_MEETING, BY_RULE
 
 from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
 
@@ -134,8 +138,13 @@ class Store:
             self.statuses[key] = [max(reversed(rows), key=lambda row: row.rank)]
 
     def feedback_now(self) -> dict[FeedbackKey, FeedbackRow]:
-        """View `feedback_current`: of each key the highest revision, of equal ones the later."""
-        return {key: latest([row for row, _ in rows]) for key, rows in self.feedback.items()}
+        """View `feedback_current`: of each key the highest revision, of equal ones the later, unless it is pending."""
+        last = self.last_feedback()
+        return {key: row for key, row in last.items() if row.status != "pending"}
+
+    def last_feedback(self) -> dict[FeedbackKey, FeedbackRow]:
+        """Table `feedback` with FINAL."""
+        return {key: latest([row for row, _ in rows]) for key, rows in self.feedback.items() if rows}
 
     def class_now(self, row: ActionRow) -> tuple[str, str, str]:
         """Class, reason and model of an action in view `actions_current`."""
@@ -147,15 +156,15 @@ class Store:
 
     # What lookups.py asks.
 
-    def find(self, ids: Sequence[str], next_offsets: dict[int, tuple[int, int]]) -> dict[str, Stored]:
+    def find(self, ids: Sequence[str], next_offsets: dict[int, tuple[int, int]], epochs: Epochs) -> dict[str, Stored]:
         """What is stored of each id, without predictions and actions of a partition from these offsets on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
             for row in self.predictions.get(prediction_id, ()):
                 if row.partition not in next_offsets or row.offset < next_offsets[row.partition][0]:
                     stored = found.setdefault(prediction_id, Stored(actions=[]))
-                    expired = self._timed_out(prediction_id, row.stored.model)
-                    stored.prediction = msgspec.structs.replace(row.stored, expired=expired)
+                    expired, outdated = self._answers(prediction_id, row.stored.model, epochs)
+                    stored.prediction = msgspec.structs.replace(row.stored, expired=expired, outdated=outdated)
         wanted = set(ids)
         for row in self._action_rows():
             visible = row.partition not in next_offsets or row.offset < next_offsets[row.partition][1]
@@ -164,7 +173,8 @@ class Store:
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
-        """Ids, in order and behind `after`, of the sweep's predictions that have no row for its outcome."""
+        """Ids, in order and behind `after`, of the sweep's predictions that have no answer for its outcome."""
+        answers = self.feedback_now()
         ids = {
             prediction_id
             for prediction_id, rows in self.predictions.items()
@@ -173,9 +183,40 @@ class Store:
             and sweep.from_us <= row.stored.ts_us < sweep.to_us
             and partition_of(prediction_id, partitions) == partition
             and prediction_id > after
-            and not self.feedback.get((sweep.model, sweep.outcome, prediction_id))
+            and not (
+                (answer := answers.get((sweep.model, sweep.outcome, prediction_id)))
+                and answer.revision >= sweep.answered_from
+            )
         }
         return sorted(ids)[:limit]
+
+    # What recompute/ reads and writes.
+
+    def written(self) -> Written:
+        """What is written of every prediction and action."""
+        return Written(
+            {(key[2], key[1]): Answer(*row) for key, row in self.last_feedback().items()},
+            {key: self.class_now(row)[:2] for key, rows in self.actions.items() for row in rows},
+        )
+
+    def settled_watermarks_us(self) -> list[int]:
+        """Up to where the windows of each partition were closed."""
+        known = {partition: self._watermark_us(partition) for partition in range(self.log.partitions)}
+        least = min((each for each in known.values() if each != NEVER), default=NEVER)
+        return [least if each == NEVER else each for each in known.values()]
+
+    def recompute(self, rules: Rules, portion: int = 1 << 30, parts: int = 1 << 30) -> Derived:
+        """Derive the first predictions again, and do some of the parts of writing that; returns what was derived."""
+        ids = sorted(self.predictions)[:portion]
+        derived = derive(rules, self.settled_watermarks_us(), self.find(ids, {}, rules.epochs), self.written())
+        self.clock_us += 1_000_000
+        for part in [
+            lambda: self._publish(derived.changed),
+            lambda: self._insert_settled(derived.settled, BY_RULE),
+            lambda: self._insert_outcomes(derived.rows),
+        ][:parts]:
+            part()
+        return derived
 
     # What recovery.py reads.
 
@@ -257,7 +298,7 @@ class Store:
             }
         )
 
-    def _unpublished_timeouts(self, partition: int, ours: set[str]) -> list[tuple[str, str]]:
+    def _unpublished_timeouts(self, partition: int, ours: set[str]) -> list[tuple[str, str, int]]:
         of_all = [block.at_us for block in self.ledger]
         of_here = [block.at_us for block in self.ledger if block.mark.partition == partition]
         since_us = max(of_here or of_all, default=0) - CLOCKS_APART_S * 1_000_000
@@ -269,23 +310,26 @@ class Store:
         }
         return sorted(
             {
-                (prediction_id, outcome)
+                (prediction_id, outcome, row.revision)
                 for (_, outcome, prediction_id), rows in self.feedback.items()
+                for row, at_us in rows
                 if prediction_id in ours
-                if any(
-                    row.status == "expired" and (at_us > since_us or prediction_id in to_be_read_again)
-                    for row, at_us in rows
-                )
+                if row.status == "expired" and (at_us > since_us or prediction_id in to_be_read_again)
             }
         )
 
-    def _timed_out(self, prediction_id: str, model: str) -> frozenset[str]:
-        """Outcomes of a prediction that ever had a provisional row."""
-        return frozenset(
-            outcome
-            for (of_model, outcome, of), rows in self.feedback.items()
-            if (of_model, of) == (model, prediction_id) and any(row.status != "matched" for row, _ in rows)
-        )
+    def _answers(self, prediction_id: str, model: str, epochs: Epochs) -> tuple[frozenset[str], frozenset[str]]:
+        """Outcomes of a prediction: those that ever had a provisional row, and those that a former rule answered."""
+        expired: set[str] = set()
+        outdated: set[str] = set()
+        for (of_model, outcome, of), rows in self.feedback.items():
+            if (of_model, of) == (model, prediction_id):
+                taken_back = revision_of(epochs.of(model, outcome), 0, False)
+                if any(row.status in ("expired", "revised") and row.revision > taken_back for row, _ in rows):
+                    expired.add(outcome)
+                if all(row.revision < taken_back for row, _ in rows):
+                    outdated.add(outcome)
+        return frozenset(expired), frozenset(outdated)
 
     def _action_rows(self) -> Iterator[ActionRow]:
         for rows in self.actions.values():
@@ -316,20 +360,30 @@ class Store:
             self.actions[row.event.prediction_id, row.event.action_id].append(row)
 
     def _insert_statuses(self, flush: Flush) -> None:
-        for row in flush.output.settled:
-            rank = 1 if row.action_class is ActionClass.ORPHAN else 2
-            status = StatusRow(rank, row.model, row.action_class, row.reason or "")
+        self._insert_settled(flush.output.settled, BY_MEETING)
+
+    def _insert_settled(self, rows: Sequence[SettledAction], rank: int) -> None:
+        for row in rows:
+            status = StatusRow(
+                1 if row.action_class is ActionClass.ORPHAN else rank, row.model, row.action_class, row.reason or ""
+            )
             self.statuses[row.prediction_id, row.action_id].append(status)
 
     def _insert_dead_letters(self, flush: Flush) -> None:
         self.dead_letters += [(row.topic, row.partition, row.record.offset) for row in flush.refused]
 
     def _insert_feedback(self, flush: Flush) -> None:
-        for row in flush.output.outcomes:
+        self._insert_outcomes(flush.output.outcomes)
+
+    def _insert_outcomes(self, rows: Sequence[OutcomeRow]) -> None:
+        for row in rows:
             self.feedback[_key(row)].append((_row(row), self.clock_us))
 
     def _publish_feedback(self, flush: Flush) -> None:
-        for row in flush.output.outcomes:
+        self._publish(flush.output.outcomes)
+
+    def _publish(self, rows: Sequence[OutcomeRow]) -> None:
+        for row in rows:
             self.published[_key(row)].append(_row(row))
 
     def _insert_ledger(self, flush: Flush) -> None:
