@@ -82,10 +82,10 @@ class Ownership:
         began = time.monotonic()
         await self._calls.run(self._fence.claim, partition)
         processor, recovered = await self._calls.run(self._rebuild, partition)
-        if recovered.unpublished_timeouts:
-            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished_timeouts})
+        if recovered.unpublished:
+            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished})
             stored = await self._calls.find(ids, {partition: processor.next_offsets})
-            processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, flush.number)
+            processor.join.repeat(recovered.unpublished, stored, flush.number)
         if recovered.unfinished:
             ids = sorted({prediction_id for left in recovered.unfinished for prediction_id in left.ids})
             stored = await self._calls.find(ids, {partition: processor.next_offsets})

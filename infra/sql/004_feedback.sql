@@ -18,9 +18,9 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     action_ts        Nullable(DateTime64(6, 'UTC'))       COMMENT 'Event time of the deciding action',
     delay_ms         Nullable(Float64)                    COMMENT 'action_ts - prediction_ts in milliseconds',
     revision         UInt32                               COMMENT 'Grows with every change of the row: twice the counting actions, plus one if the row was provisional before, plus 2^20 times the epoch of its rule',
-    _topic           LowCardinality(String)               COMMENT 'Kafka topic of the event that caused the revision',
-    _partition       UInt32                               COMMENT 'Kafka partition of that event',
-    _offset          UInt64                               COMMENT 'Kafka offset of that event; for a timeout the last one read, or 0',
+    _topic           LowCardinality(String)               COMMENT 'Kafka topic of the action that caused the revision; that of predictions for what no event caused; empty for what was recomputed',
+    _partition       UInt32                               COMMENT 'Kafka partition of that topic',
+    _offset          UInt64                               COMMENT 'Kafka offset of that action; for what no event caused the last one read',
     _ingested_at     DateTime64(3, 'UTC')                 COMMENT 'When the worker wrote the row',
     INDEX by_id prediction_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX by_ingestion _ingested_at TYPE minmax GRANULARITY 1

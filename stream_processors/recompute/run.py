@@ -16,7 +16,7 @@ import pyarrow as pa
 from msgspec import Struct, field
 
 from ...infra.clickhouse import ClickHouse
-from ...infra.kafka_admin import input_topics
+from ...infra.kafka_admin import TopicInfo, input_topics
 from ...infra.settings import Settings
 from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import LoopwatchConfig
@@ -31,6 +31,7 @@ from .derive import Derived, derive
 from .reads import Reads, Selection, settled_watermarks_us
 
 _ROWS_AT_ONCE = 20_000
+_NO_TOPIC = TopicInfo("", "", 0, 0)
 
 Progress = Callable[[int, int], None]
 """Told how many predictions are done, of how many."""
@@ -103,8 +104,7 @@ class _Run:
         self.rules = Rules(config, epochs)
         self.lookups = Lookups(clickhouse, epochs)
         self.reads = Reads(clickhouse, selection)
-        self._topics = input_topics(settings)
-        self.watermarks_us = settled_watermarks_us(clickhouse, self._topics)
+        self.watermarks_us = settled_watermarks_us(clickhouse, input_topics(settings))
         give_up_after_s = settings.stuck_after_s
         self._inserter = Inserter(clickhouse, None, give_up_after_s=give_up_after_s, stop=threading.Event())
         self._publisher = Publisher(settings, give_up_after_s=give_up_after_s)
@@ -115,7 +115,8 @@ class _Run:
         """Publish what changed, then store everything."""
         self._publisher.feedback(self._publisher.messages(derived.changed))
         self._publisher.flush()
-        source = Source(*self._topics, int(datetime.now(UTC).timestamp() * 1000))
+        # Without a topic: no event caused these rows, and a worker that starts need not publish them again.
+        source = Source(_NO_TOPIC, _NO_TOPIC, int(datetime.now(UTC).timestamp() * 1000))
         if derived.settled:
             self._insert("action_status", columns.action_status(derived.settled, source, rank=columns.BY_RULE))
         if derived.rows:

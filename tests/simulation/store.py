@@ -83,8 +83,8 @@ class Store:
         self.predictions: dict[str, list[PredictionRow]] = defaultdict(list)
         self.actions: dict[tuple[str, str], list[ActionRow]] = defaultdict(list)
         self.statuses: dict[tuple[str, str], list[StatusRow]] = defaultdict(list)
-        self.feedback: dict[FeedbackKey, list[tuple[FeedbackRow, int]]] = defaultdict(list)
-        """Rows in the order of insertion, with the instant of it."""
+        self.feedback: dict[FeedbackKey, list[tuple[FeedbackRow, int | None]]] = defaultdict(list)
+        """Rows in the order of insertion, with the instant of it where no event caused them."""
         self.published: dict[FeedbackKey, list[FeedbackRow]] = defaultdict(list)
         self.dead_letters: list[tuple[str, int, int]] = []
         self.ledger: list[Block] = []
@@ -213,7 +213,7 @@ class Store:
         for part in [
             lambda: self._publish(derived.changed),
             lambda: self._insert_settled(derived.settled, BY_RULE),
-            lambda: self._insert_outcomes(derived.rows),
+            lambda: self._insert_derived(derived.rows),
         ][:parts]:
             part()
         return derived
@@ -256,7 +256,7 @@ class Store:
             ],
             held,
             self._pending_minutes(ours),
-            self._unpublished_timeouts(partition, ours),
+            self._unpublished(partition, ours),
         )
 
     def _position(self, topic: str, partition: int) -> TopicPosition:
@@ -298,7 +298,7 @@ class Store:
             }
         )
 
-    def _unpublished_timeouts(self, partition: int, ours: set[str]) -> list[tuple[str, str, int]]:
+    def _unpublished(self, partition: int, ours: set[str]) -> list[tuple[str, str, int]]:
         of_all = [block.at_us for block in self.ledger]
         of_here = [block.at_us for block in self.ledger if block.mark.partition == partition]
         since_us = max(of_here or of_all, default=0) - CLOCKS_APART_S * 1_000_000
@@ -314,7 +314,7 @@ class Store:
                 for (_, outcome, prediction_id), rows in self.feedback.items()
                 for row, at_us in rows
                 if prediction_id in ours
-                if row.status == "expired" and (at_us > since_us or prediction_id in to_be_read_again)
+                if at_us is not None and (at_us > since_us or prediction_id in to_be_read_again)
             }
         )
 
@@ -373,11 +373,12 @@ class Store:
         self.dead_letters += [(row.topic, row.partition, row.record.offset) for row in flush.refused]
 
     def _insert_feedback(self, flush: Flush) -> None:
-        self._insert_outcomes(flush.output.outcomes)
+        for row in flush.output.outcomes:
+            self.feedback[_key(row)].append((_row(row), None if row.from_action else self.clock_us))
 
-    def _insert_outcomes(self, rows: Sequence[OutcomeRow]) -> None:
+    def _insert_derived(self, rows: Sequence[OutcomeRow]) -> None:
         for row in rows:
-            self.feedback[_key(row)].append((_row(row), self.clock_us))
+            self.feedback[_key(row)].append((_row(row), None))
 
     def _publish_feedback(self, flush: Flush) -> None:
         self._publish(flush.output.outcomes)

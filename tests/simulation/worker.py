@@ -58,10 +58,10 @@ class SimulatedWorker:
         self._store.claim(partition, self.owner)
         recovered = self._store.recover(partition, self._log.partitions)
         processor = PartitionProcessor(partition, self._log.partitions, self._rules, self._limits, recovered)
-        if recovered.unpublished_timeouts:
-            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished_timeouts})
+        if recovered.unpublished:
+            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished})
             stored = self._store.find(ids, {partition: processor.next_offsets}, self._rules.epochs)
-            processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
+            processor.join.repeat(recovered.unpublished, stored, self._flush.number)
         self.partitions[partition] = processor
 
     def release(self) -> None:
