@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..infra.clickhouse import ClickHouse, quote, quoted
 from ..schemas.events import Scalar
+from ..schemas.feedback import FeedbackStatus
 from ..schemas.ledger import IgnoreReason
 from .join.epochs import Epochs, revision_of
 from .join.state import Acted, Stored, StoredPrediction
@@ -88,24 +89,26 @@ class Lookups:
     def _answers(
         self, models: Iterable[str], ts_us: Sequence[int], ids: Sequence[str]
     ) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-        """Outcomes by prediction: those that ever had a provisional row, and those that a former rule answered."""
+        """Outcomes by prediction: those that ever had a provisional row, and those that a former rule answered.
+
+        The last row says so, before ClickHouse merged the others away and after.
+        """
         # Without a rule that changed, only provisional rows say anything.
-        narrow = "" if self._epochs.any_changed else " AND status != 'matched'"
+        telling = "" if self._epochs.any_changed else "HAVING status != 'matched'"
         rows = self._clickhouse.rows(
-            "SELECT prediction_id, model, outcome, max(revision), maxIf(revision, status IN ('expired', 'revised')) "
+            "SELECT prediction_id, model, outcome, argMax(feedback.status, feedback.revision) AS status, max(revision) "
             f"FROM {self._database}.feedback "
             f"WHERE model IN ({quoted(sorted(models))}) AND prediction_ts >= {instant(min(ts_us))} "
-            f"AND prediction_ts <= {instant(max(ts_us))} AND prediction_id IN ({quoted(ids)}){narrow} "
-            "GROUP BY prediction_id, model, outcome"
+            f"AND prediction_ts <= {instant(max(ts_us))} AND prediction_id IN ({quoted(ids)}) "
+            f"GROUP BY prediction_id, model, outcome {telling}"
         )
         expired: dict[str, set[str]] = {}
         outdated: dict[str, set[str]] = {}
-        for prediction_id, model, outcome, last, provisional in rows:
-            taken_back = revision_of(self._epochs.of(model, outcome), 0, False)
-            if provisional > taken_back:
-                expired.setdefault(prediction_id, set()).add(outcome)
-            if last < taken_back:
+        for prediction_id, model, outcome, status, revision in rows:
+            if revision < revision_of(self._epochs.of(model, outcome), 0, False):
                 outdated.setdefault(prediction_id, set()).add(outcome)
+            elif status in (FeedbackStatus.EXPIRED, FeedbackStatus.REVISED):
+                expired.setdefault(prediction_id, set()).add(outcome)
         return expired, outdated
 
     def _find_actions(self, ids: Sequence[str], not_yet: str, found: dict[str, Stored]) -> None:

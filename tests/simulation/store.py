@@ -205,10 +205,13 @@ class Store:
         least = min((each for each in known.values() if each != NEVER), default=NEVER)
         return [least if each == NEVER else each for each in known.values()]
 
-    def recompute(self, rules: Rules, portion: int = 1 << 30, parts: int = 1 << 30) -> Derived:
-        """Derive the first predictions again, and do some of the parts of writing that; returns what was derived."""
+    def derive(self, rules: Rules, portion: int = 1 << 30) -> Derived:
+        """What recomputing has to write of the first predictions, as things are now."""
         ids = sorted(self.predictions)[:portion]
-        derived = derive(rules, self.settled_watermarks_us(), self.find(ids, {}, rules.epochs), self.written())
+        return derive(rules, self.settled_watermarks_us(), self.find(ids, {}, rules.epochs), self.written())
+
+    def write_derived(self, derived: Derived, parts: int = 1 << 30) -> None:
+        """Do some of the parts of writing that."""
         self.clock_us += 1_000_000
         for part in [
             lambda: self._publish(derived.changed),
@@ -216,7 +219,6 @@ class Store:
             lambda: self._insert_derived(derived.rows),
         ][:parts]:
             part()
-        return derived
 
     # What recovery.py reads.
 
@@ -323,12 +325,12 @@ class Store:
         expired: set[str] = set()
         outdated: set[str] = set()
         for (of_model, outcome, of), rows in self.feedback.items():
-            if (of_model, of) == (model, prediction_id):
-                taken_back = revision_of(epochs.of(model, outcome), 0, False)
-                if any(row.status in ("expired", "revised") and row.revision > taken_back for row, _ in rows):
-                    expired.add(outcome)
-                if all(row.revision < taken_back for row, _ in rows):
+            if (of_model, of) == (model, prediction_id) and rows:
+                last = latest([row for row, _ in rows])
+                if last.revision < revision_of(epochs.of(model, outcome), 0, False):
                     outdated.add(outcome)
+                elif last.status in ("expired", "revised"):
+                    expired.add(outcome)
         return frozenset(expired), frozenset(outdated)
 
     def _action_rows(self) -> Iterator[ActionRow]:
