@@ -76,8 +76,9 @@ def registered_rules(clickhouse: ClickHouse, config: LoopwatchConfig, model: str
 
 
 def outdated_rules(clickhouse: ClickHouse, epochs: Epochs) -> list[RULE]:
-    """Rules that a worker with another configuration has changed since."""
-    return [key for key, rule in _read(clickhouse).items() if rule.epoch > epochs.of(*key)]
+    """Those of some rules that a worker with another configuration has changed since."""
+    known = _read(clickhouse)
+    return [key for key in epochs if key in known and known[key].epoch > epochs.of(*key)]
 
 
 def present_rules(known: Mapping[RULE, Rule], config: LoopwatchConfig) -> dict[RULE, Rule]:

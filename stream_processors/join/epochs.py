@@ -1,6 +1,6 @@
 """Which rule a row of feedback answers: the epoch of the rule, and the revision that carries it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 RULE = tuple[str, str]
 """Model and outcome."""
@@ -23,6 +23,9 @@ class Epochs:
     def __init__(self, of: Mapping[RULE, int] | None = None) -> None:
         self._of = dict(of or {})
         self.any_changed = any(self._of.values())
+
+    def __iter__(self) -> Iterator[RULE]:
+        return iter(self._of)
 
     def of(self, model: str, outcome: str) -> int:
         """The epoch of a rule; 0 for one that never changed."""
