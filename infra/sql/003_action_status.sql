@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS {database}.action_status
     model           LowCardinality(String)                COMMENT 'Model of the prediction; empty while it is unknown',
     class           LowCardinality(String)                COMMENT 'What became of the action: orphan, then matched, late_revised or ignored',
     reason          LowCardinality(String)                COMMENT 'Why an ignored action does not count; empty otherwise',
-    rank            UInt8                                 COMMENT 'Order of classes: 1 orphan, 2 settled, 3 by a rule that changed; the highest one holds, of equal ones the last',
+    rank            UInt8                                 COMMENT 'Order of classes: 1 orphan, 2 settled; the highest one holds, of equal ones the last',
     _ingested_at    DateTime64(3, 'UTC')                  COMMENT 'When the worker wrote the row'
 )
 ENGINE = {engine}ReplacingMergeTree(rank)

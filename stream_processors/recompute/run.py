@@ -118,7 +118,7 @@ class _Run:
         # Without a topic: no event caused these rows, and a worker that starts need not publish them again.
         source = Source(_NO_TOPIC, _NO_TOPIC, int(datetime.now(UTC).timestamp() * 1000))
         if derived.settled:
-            self._insert("action_status", columns.action_status(derived.settled, source, rank=columns.BY_RULE))
+            self._insert("action_status", columns.action_status(derived.settled, source))
         if derived.rows:
             self._insert("feedback", columns.feedback(derived.rows, source))
 

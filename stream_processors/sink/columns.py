@@ -26,8 +26,6 @@ from .source import Source
 _MICROS = pa.timestamp("us", "UTC")
 _MILLIS = pa.timestamp("ms", "UTC")
 _HOUR_S = HOUR_US // 1_000_000
-# The order of an action's classes, in table `action_status`.
-_ORPHAN, BY_MEETING, BY_RULE = 1, 2, 3
 _IS_TEXT = {float: False, int: False, type(None): False, str: True, bool: True}
 _BOOLEAN = {True: "true", False: "false"}
 
@@ -90,8 +88,8 @@ def actions(rows: Sequence[ActionRow], source: Source) -> pa.Table:
     )
 
 
-def action_status(rows: Sequence[SettledAction], source: Source, *, rank: int = BY_MEETING) -> pa.Table:
-    """Rows of table `action_status`; `rank` is that of all but orphans."""
+def action_status(rows: Sequence[SettledAction], source: Source) -> pa.Table:
+    """Rows of table `action_status`."""
     return pa.table(
         {
             "prediction_id": [row.prediction_id for row in rows],
@@ -99,7 +97,7 @@ def action_status(rows: Sequence[SettledAction], source: Source, *, rank: int = 
             "model": _names([row.model for row in rows]),
             "class": [row.action_class for row in rows],
             "reason": [row.reason or "" for row in rows],
-            "rank": pa.array([_ORPHAN if row.action_class is ActionClass.ORPHAN else rank for row in rows], pa.uint8()),
+            "rank": pa.array([1 if row.action_class is ActionClass.ORPHAN else 2 for row in rows], pa.uint8()),
             "_ingested_at": _constant(source.ingested_ms, len(rows), _MILLIS),
         }
     )

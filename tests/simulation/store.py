@@ -23,7 +23,6 @@ from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Flush
 from loopwatch.stream_processors.recompute.derive import Answer, Derived, Written, derive
 from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
-from loopwatch.stream_processors.sink.columns import BY_MEETING, BY_RULE
 
 from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
 
@@ -215,7 +214,7 @@ class Store:
         self.clock_us += 1_000_000
         for part in [
             lambda: self._publish(derived.changed),
-            lambda: self._insert_settled(derived.settled, BY_RULE),
+            lambda: self._insert_settled(derived.settled),
             lambda: self._insert_derived(derived.rows),
         ][:parts]:
             part()
@@ -362,13 +361,12 @@ class Store:
             self.actions[row.event.prediction_id, row.event.action_id].append(row)
 
     def _insert_statuses(self, flush: Flush) -> None:
-        self._insert_settled(flush.output.settled, BY_MEETING)
+        self._insert_settled(flush.output.settled)
 
-    def _insert_settled(self, rows: Sequence[SettledAction], rank: int) -> None:
+    def _insert_settled(self, rows: Sequence[SettledAction]) -> None:
         for row in rows:
-            status = StatusRow(
-                1 if row.action_class is ActionClass.ORPHAN else rank, row.model, row.action_class, row.reason or ""
-            )
+            rank = 1 if row.action_class is ActionClass.ORPHAN else 2
+            status = StatusRow(rank, row.model, row.action_class, row.reason or "")
             self.statuses[row.prediction_id, row.action_id].append(status)
 
     def _insert_dead_letters(self, flush: Flush) -> None:
