@@ -24,6 +24,7 @@ from ..join.rules import Rules
 from ..lookups import Lookups
 from ..rule_epochs import registered_rules
 from ..sink import columns
+from ..sink.fence import Fence
 from ..sink.inserts import Inserter, token_of
 from ..sink.publisher import Publisher
 from ..sink.source import Source
@@ -104,11 +105,16 @@ class _Run:
         self.rules = Rules(config, epochs)
         self.lookups = Lookups(clickhouse, epochs)
         self.reads = Reads(clickhouse, selection)
-        self.watermarks_us = settled_watermarks_us(clickhouse, input_topics(settings))
-        give_up_after_s = settings.stuck_after_s
-        self._inserter = Inserter(clickhouse, None, give_up_after_s=give_up_after_s, stop=threading.Event())
-        self._publisher = Publisher(settings, give_up_after_s=give_up_after_s)
-        self._name = uuid.uuid4().hex
+        topics = input_topics(settings)
+        self.watermarks_us = settled_watermarks_us(clickhouse, topics)
+        self._name = f"recompute:{uuid.uuid4().hex}"
+        self._inserter = Inserter(
+            clickhouse,
+            Fence(clickhouse, topics[0].name, self._name),
+            give_up_after_s=settings.stuck_after_s,
+            stop=threading.Event(),
+        )
+        self._publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
         self._inserts = 0
 
     def write(self, derived: Derived) -> None:
@@ -124,4 +130,4 @@ class _Run:
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._inserts += 1
-        self._inserter.insert(table, rows, token_of(["recompute", self._name, str(self._inserts)]), ())
+        self._inserter.insert(table, rows, token_of([self._name, str(self._inserts)]), ())
