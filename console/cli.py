@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import config, dev, doctor, ledger, metrics, replay, sql, tables, topics, watermark, worker
+from .commands import config, dev, doctor, ledger, metrics, recompute, replay, sql, tables, topics, watermark, worker
 from .failures import ReportingGroup
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("dev", rich_help_panel=_RUN)(dev.dev)
 app.command("worker", rich_help_panel=_RUN)(worker.worker)
 app.command("replay", rich_help_panel=_SEND)(replay.replay)
 app.command("watermark", rich_help_panel=_SEND)(watermark.watermark)
+app.command("recompute", rich_help_panel=_RUN)(recompute.recompute)
 app.command("metrics", rich_help_panel=_LOOK)(metrics.metrics)
 app.command("ledger", rich_help_panel=_LOOK)(ledger.ledger)
 app.command("sql", rich_help_panel=_LOOK)(sql.sql)

@@ -17,6 +17,8 @@ class FeedbackStatus(StrEnum):
     """The window ended without one. Provisional: a late action may still revise it."""
     REVISED = "revised"
     """An action that counts came after the row had expired."""
+    PENDING = "pending"
+    """The rule changed and takes an earlier answer back: nothing counts, and the window has not ended."""
 
 
 class Feedback(Struct, gc=False):
@@ -25,7 +27,10 @@ class Feedback(Struct, gc=False):
     model: Annotated[Id, Meta(description="The model. Also the record key.")]
     outcome: Annotated[Name, Meta(description="The outcome's name in loopwatch.yaml, or `default`.")]
     prediction_id: Annotated[Id, Meta(description="The prediction.")]
-    status: Annotated[FeedbackStatus, Meta(description="`matched`, `expired` (provisional) or `revised`.")]
+    status: Annotated[
+        FeedbackStatus,
+        Meta(description="`matched`, `expired` (provisional), `revised`; `pending`: an earlier answer is taken back."),
+    ]
     prediction_ts: Annotated[Instant, Meta(description="When the prediction was made (event time).")]
     label: Annotated[str | None, Meta(description="The label as text; null where there is none.")] = None
     label_value: Annotated[float | None, Meta(description="The label as a number, where it is one.")] = None
@@ -39,4 +44,4 @@ class Feedback(Struct, gc=False):
     version: Annotated[str, Meta(description="The model's version.")] = ""
     segments: Annotated[dict[str, str] | None, Meta(description="The prediction's slices.")] = None
     variants: Annotated[dict[str, str] | None, Meta(description="The prediction's experiment arms.")] = None
-    revision: Annotated[int, Meta(ge=0, description="Counts up with each change of this outcome.")] = 0
+    revision: Annotated[int, Meta(ge=0, description="Counts up with each change of this outcome, and of its rule.")] = 0

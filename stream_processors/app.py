@@ -27,18 +27,19 @@ from ..infra.settings import Settings
 from ..infra.tables import apply_tables
 from ..schemas.config import load_config
 from ..schemas.errors import FencedError, LoopwatchError, PoisonLimitExceeded, ServiceUnavailable
-from ..schemas.outcomes import DEFAULT_OUTCOME, LoopwatchConfig
+from ..schemas.outcomes import LoopwatchConfig
 from .calls import Calls
 from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
 from .engine.schema import BatchSchema
 from .engine.transport import BatchConsumer, StartPositions, consumer_with, transport_with
 from .evaluate.evaluator import Evaluator
-from .join.rules import Rules, micros
+from .join.rules import Rules
 from .lookups import Lookups
 from .ownership import Ownership
 from .partition import Limits
 from .recovery import Recovery
+from .rule_epochs import outdated_rules, register_rules
 from .sink.fence import Fence
 from .sink.inserts import Inserter
 from .sink.publisher import Publisher
@@ -114,17 +115,24 @@ def build_worker(
     on_fatal: Callable[[BaseException], None],
 ) -> JoinWorker:
     """A worker on these services."""
+    book = register_rules(clickhouse, config, inserter.fence.owner)
     publisher = Publisher(settings, give_up_after_s=settings.stuck_after_s)
-    lookups = Lookups(clickhouse)
+    lookups = Lookups(clickhouse, book.epochs)
     calls = Calls(lookups, topics, settings.stuck_after_s)
-    recovery = Recovery(clickhouse, topics, _longest_window_us(config))
+    recovery = Recovery(clickhouse, topics, book.longest_window_us)
     return JoinWorker(
         settings,
         topics,
         calls=calls,
         lookups=lookups,
         ownership=Ownership(
-            calls, recovery, inserter.fence, topics, Rules(config), _limits(settings, topics[0].partitions)
+            calls,
+            recovery,
+            inserter.fence,
+            topics,
+            Rules(config, book.epochs),
+            _limits(settings, topics[0].partitions),
+            lambda: outdated_rules(clickhouse, book.epochs),
         ),
         writer=FlushWriter(inserter, publisher, topics, inserter.fence.owner),
         topics_now=lambda: input_topics(settings),
@@ -265,11 +273,6 @@ def _limits(settings: Settings, partitions: int) -> Limits:
         poison_window=settings.poison_window,
         poison_ratio=settings.poison_ratio,
     )
-
-
-def _longest_window_us(config: LoopwatchConfig) -> int:
-    windows = [model.longest_window for model in config.models.values()]
-    return micros(max([*windows, DEFAULT_OUTCOME.window]))
 
 
 _PROCESS = uuid.uuid4().hex[:12]

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..infra.clickhouse import ClickHouse, quote, quoted
 from ..schemas.events import Scalar
+from ..schemas.feedback import FeedbackStatus
 from ..schemas.ledger import IgnoreReason
+from .join.epochs import Epochs, revision_of
 from .join.state import Acted, Stored, StoredPrediction
 from .join.sweeps import Sweep
 
@@ -20,10 +22,14 @@ class NotYet:
 
 
 class Lookups:
-    """Cold lookups. Each call blocks on ClickHouse; the caller runs it in a thread."""
+    """Cold lookups. Each call blocks on ClickHouse; the caller runs it in a thread.
 
-    def __init__(self, clickhouse: ClickHouse) -> None:
+    `epochs` say which rows of feedback answer the present rules.
+    """
+
+    def __init__(self, clickhouse: ClickHouse, epochs: Epochs) -> None:
         self._clickhouse = clickhouse
+        self._epochs = epochs
         self._database = clickhouse.database
 
     def find(self, ids: Sequence[str], not_yet: Sequence[tuple[NotYet, NotYet]]) -> dict[str, Stored]:
@@ -32,20 +38,25 @@ class Lookups:
         `not_yet` leaves out rows of predictions and of actions, for each partition that the ids belong to.
         """
         found: dict[str, Stored] = {}
+        of_predictions = " AND ".join(["1", *(prediction.sql for prediction, _ in not_yet)])
+        of_actions = " AND ".join(["1", *(action.sql for _, action in not_yet)])
         for some in in_portions(ids):
-            self._find_predictions(some, " AND ".join([of_predictions.sql for of_predictions, _ in not_yet]), found)
-            self._find_actions(some, " AND ".join([of_actions.sql for _, of_actions in not_yet]), found)
+            self._find_predictions(some, of_predictions, found)
+            self._find_actions(some, of_actions, found)
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
-        """Ids, in order and behind `after`, of the sweep's predictions that have no row for its outcome."""
+        """Ids, in order and behind `after`, of the sweep's predictions that have no answer for its outcome."""
+        # No row is ever taken back under the first rule of an outcome, and a view with FINAL costs more.
+        feedback = "feedback_current" if self._epochs.of(sweep.model, sweep.outcome) else "feedback"
         rows = self._clickhouse.rows(
             f"SELECT prediction_id FROM {self._database}.predictions "
             f"WHERE model = {quote(sweep.model)} AND ts >= {instant(sweep.from_us)} AND ts < {instant(sweep.to_us)} "
             f"AND {in_partition('prediction_id', partition, partitions)} AND prediction_id > {quote(after)} "
-            f"AND prediction_id NOT IN (SELECT prediction_id FROM {self._database}.feedback "
+            f"AND prediction_id NOT IN (SELECT prediction_id FROM {self._database}.{feedback} "
             f"WHERE model = {quote(sweep.model)} AND outcome = {quote(sweep.outcome)} "
-            f"AND prediction_ts >= {instant(sweep.from_us)} AND prediction_ts < {instant(sweep.to_us)}) "
+            f"AND prediction_ts >= {instant(sweep.from_us)} AND prediction_ts < {instant(sweep.to_us)} "
+            f"AND revision >= {sweep.answered_from}) "
             f"ORDER BY prediction_id LIMIT {limit}"
         )
         return [row[0] for row in rows]
@@ -60,7 +71,7 @@ class Lookups:
             return
         names = table.column_names
         rows = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
-        expired = self._expired({row[2] for row in rows}, [row[1] for row in rows], [row[0] for row in rows])
+        expired, outdated = self._answers({row[2] for row in rows}, [row[1] for row in rows], [row[0] for row in rows])
         for prediction_id, ts_us, model, version, text, number, score, segments, variants, accepted_us in rows:
             found.setdefault(prediction_id, Stored(actions=[])).prediction = StoredPrediction(
                 ts_us,
@@ -72,19 +83,33 @@ class Lookups:
                 dict(segments) or None,
                 dict(variants) or None,
                 frozenset(expired.get(prediction_id, ())),
+                frozenset(outdated.get(prediction_id, ())),
             )
 
-    def _expired(self, models: Iterable[str], ts_us: Sequence[int], ids: Sequence[str]) -> dict[str, set[str]]:
-        """Outcomes by prediction that ever had a provisional row."""
+    def _answers(
+        self, models: Iterable[str], ts_us: Sequence[int], ids: Sequence[str]
+    ) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """Outcomes by prediction: those that ever had a provisional row, and those that a former rule answered.
+
+        The last row says so, before ClickHouse merged the others away and after.
+        """
+        # Without a rule that changed, only provisional rows say anything.
+        telling = "" if self._epochs.any_changed else "HAVING status != 'matched'"
         rows = self._clickhouse.rows(
-            f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback "
+            "SELECT prediction_id, model, outcome, argMax(feedback.status, feedback.revision) AS status, max(revision) "
+            f"FROM {self._database}.feedback "
             f"WHERE model IN ({quoted(sorted(models))}) AND prediction_ts >= {instant(min(ts_us))} "
-            f"AND prediction_ts <= {instant(max(ts_us))} AND prediction_id IN ({quoted(ids)}) AND status != 'matched'"
+            f"AND prediction_ts <= {instant(max(ts_us))} AND prediction_id IN ({quoted(ids)}) "
+            f"GROUP BY prediction_id, model, outcome {telling}"
         )
         expired: dict[str, set[str]] = {}
-        for prediction_id, outcome in rows:
-            expired.setdefault(prediction_id, set()).add(outcome)
-        return expired
+        outdated: dict[str, set[str]] = {}
+        for prediction_id, model, outcome, status, revision in rows:
+            if revision < revision_of(self._epochs.of(model, outcome), 0, False):
+                outdated.setdefault(prediction_id, set()).add(outcome)
+            elif status in (FeedbackStatus.EXPIRED, FeedbackStatus.REVISED):
+                expired.setdefault(prediction_id, set()).add(outcome)
+        return expired, outdated
 
     def _find_actions(self, ids: Sequence[str], not_yet: str, found: dict[str, Stored]) -> None:
         for prediction_id, acted in stored_actions(self._clickhouse, f"prediction_id IN ({quoted(ids)}) AND {not_yet}"):

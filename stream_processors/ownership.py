@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from faust.types import TP
 
 from ..infra.kafka_admin import TopicInfo
 from ..infra.logs import logger
 from .calls import Calls
+from .join.epochs import RULE
 from .join.rules import Rules
 from .output import Flush
 from .partition import Limits, PartitionProcessor
@@ -30,6 +31,7 @@ class Ownership:
         topics: tuple[TopicInfo, TopicInfo],
         rules: Rules,
         limits: Limits,
+        outdated_rules: Callable[[], Sequence[RULE]],
     ) -> None:
         self._calls = calls
         self._recovery = recovery
@@ -37,6 +39,7 @@ class Ownership:
         self._topics = topics
         self._rules = rules
         self._limits = limits
+        self._outdated_rules = outdated_rules
         self._parked: dict[int, PartitionProcessor] = {}
         self.partitions: dict[int, PartitionProcessor] = {}
 
@@ -47,6 +50,9 @@ class Ownership:
             ServiceUnavailable: ClickHouse did not answer in time, or others keep claiming a partition.
         """
         new = sorted(wanted - self.partitions.keys())
+        # Partitions move when a worker starts, and it may have come with another configuration.
+        for model, outcome in await self._calls.run(self._outdated_rules) if new else ():
+            log.warning("another worker runs a later rule: start this one anew", model=model, outcome=outcome)
         processors = await asyncio.gather(*(self._take(partition, flush) for partition in new))
         self.partitions |= zip(new, processors, strict=True)
 
@@ -77,10 +83,10 @@ class Ownership:
         await self._calls.run(self._fence.claim, partition)
         await self._calls.run(self._recovery.complete_panes, partition, self._fence.broken([partition]))
         processor, recovered = await self._calls.run(self._rebuild, partition)
-        if recovered.unpublished_timeouts:
-            ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
+        if recovered.unpublished:
+            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished})
             stored = await self._calls.find(ids, {partition: processor.next_offsets})
-            processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, flush.number)
+            processor.join.repeat(recovered.unpublished, stored, flush.number)
         if recovered.unfinished:
             ids = sorted({prediction_id for left in recovered.unfinished for prediction_id in left.ids})
             stored = await self._calls.find(ids, {partition: processor.next_offsets})

@@ -14,6 +14,7 @@ from .join.join import PartitionJoin
 from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction, by_model_and_hour
 from .join.rules import Rules
 from .join.state import Stored
+from .join.sweeps import MINUTE_US
 from .join.watermark import NEVER, TopicClock
 from .output import Checkpoint, Flush, Forward, Refused
 from .records import Origins, SortedOut, sort_out
@@ -82,7 +83,10 @@ class PartitionProcessor:
             join.hold_stored(prediction_id, acted)
         for model, minute_us in recovered.pending_minutes:
             for rule in rules.of(model).outcomes:
-                join.sweeps.add(model, rule.name, rule.window_us, minute_us)
+                # What was due before stays as a former rule answered it; what comes due follows the present one.
+                was_due = minute_us + 2 * MINUTE_US + rule.window_us < recovered.watermark_us
+                answered_from = 0 if was_due else rule.revision(0, expired=True)
+                join.sweeps.add(model, rule.name, rule.window_us, minute_us, answered_from)
 
     def next_offset(self, topic: str) -> int:
         """Offset of the next record to read."""

@@ -48,7 +48,7 @@ class Recovered(Struct):
     held: dict[str, list[Acted]] = {}
     pending_minutes: Sequence[tuple[str, int]] = ()
     """Model and minute (µs) of stored predictions that may wait for an outcome."""
-    unpublished_timeouts: Sequence[tuple[str, str]] = ()
-    """Prediction id and outcome of provisional rows that may not have been published."""
+    unpublished: Sequence[tuple[str, str, int]] = ()
+    """Prediction id, outcome and revision of rows that no event caused and that may not have been published."""
     unfinished: Sequence[Unfinished] = ()
     """What former lives of the topics left behind."""

@@ -47,7 +47,7 @@ class Recovery:
             self._known_ids(partition),
             self._held(partition, actions.next_offset or 0),
             self._pending_minutes(partition),
-            self._unpublished_timeouts(partition, predictions.next_offset or 0),
+            self._unpublished(partition, predictions.next_offset or 0),
             find_unfinished(self._clickhouse, self.predictions, self.actions, partition),
         )
 
@@ -115,23 +115,25 @@ class Recovery:
             held.setdefault(prediction_id, []).append(acted)
         return held
 
-    def _unpublished_timeouts(self, partition: int, next_offset: int) -> list[tuple[str, str]]:
-        """Prediction and outcome of provisional rows that a flush stored, and perhaps did not publish any more.
+    def _unpublished(self, partition: int, next_offset: int) -> list[tuple[str, str, int]]:
+        """Prediction, outcome and revision of rows that no event caused, stored by a flush and perhaps not published.
 
         What an event caused is caused again when the event is read again. A timeout comes from no event, and a row of
-        it keeps sweeps from finding its prediction: also where that one is to be read again itself.
+        it keeps sweeps from finding its prediction: also where that one is to be read again itself. So it is with what
+        a changed rule says anew of a prediction that was looked up.
         """
         here = f"_partition = {partition}"
         last_flush = f"if(countIf({here}) > 0, maxIf(_ingested_at, {here}), max(_ingested_at))"
         rows = self._clickhouse.rows(
-            f"SELECT DISTINCT prediction_id, outcome FROM {self._database}.feedback WHERE status = 'expired' "
+            f"SELECT DISTINCT prediction_id, outcome, revision FROM {self._database}.feedback "
+            f"WHERE _topic = {quote(self.predictions.name)} "
             f"AND (_ingested_at > (SELECT {last_flush} FROM {self._database}.ledger) "
             f"- INTERVAL {CLOCKS_APART_S} SECOND OR prediction_id IN "
             f"(SELECT prediction_id FROM {self._database}.predictions WHERE {_life(self.predictions)} "
             f"AND _partition = {partition} AND _offset >= {next_offset})) "
             f"AND {in_partition('prediction_id', partition, self.partitions)}"
         )
-        return [(prediction_id, outcome) for prediction_id, outcome in rows]
+        return [(prediction_id, outcome, int(revision)) for prediction_id, outcome, revision in rows]
 
     def _pending_minutes(self, partition: int) -> list[tuple[str, int]]:
         """Model and minute of predictions whose windows may still be open, by what all partitions have settled."""

@@ -302,10 +302,13 @@ class JoinWorker:
 
 def _merged(due: Sequence[Sweep]) -> list[tuple[Sweep, list[Sweep]]]:
     """Sweeps of one outcome as one stretch: what lies between them is due as well."""
-    groups: dict[tuple[str, str, int], list[Sweep]] = {}
+    groups: dict[tuple[str, str, int, int], list[Sweep]] = {}
     for sweep in due:
-        groups.setdefault((sweep.model, sweep.outcome, sweep.window_us), []).append(sweep)
+        groups.setdefault((sweep.model, sweep.outcome, sweep.window_us, sweep.answered_from), []).append(sweep)
     return [
-        (Sweep(*key, min(s.from_us for s in group), max(s.to_us for s in group)), group)
-        for key, group in groups.items()
+        (
+            group[0]._replace(from_us=min(sweep.from_us for sweep in group), to_us=max(sweep.to_us for sweep in group)),
+            group,
+        )
+        for group in groups.values()
     ]

@@ -79,6 +79,30 @@ def consume(bootstrap: str, topic: str, count: int, timeout_s: float = 20.0) -> 
     return messages
 
 
+def consume_all(bootstrap: str, topic: str, timeout_s: float = 20.0) -> list[bytes]:
+    """The values of everything that is on a topic now."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "log_level": 0})
+    values: list[bytes] = []
+    try:
+        partitions = consumer.list_topics(topic, timeout_s).topics[topic].partitions
+        ends = {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout_s)[1] for each in partitions}
+        consumer.assign([TopicPartition(topic, each, 0) for each in ends])
+        left = {each for each, end in ends.items() if end > 0}
+
+        def ended() -> bool:
+            for message in consumer.consume(1000, 0.1):
+                assert message.error() is None
+                values.append(message.value() or b"")
+                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
+                    left.discard(message.partition() or 0)
+            return not left
+
+        wait_until(ended, timeout_s, f"everything on {topic}")
+    finally:
+        consumer.close()
+    return values
+
+
 def admin(bootstrap: str) -> AdminClient:
     """Return an admin client that prints nothing; hold on to it while a result is due (its answers die with it)."""
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})

@@ -3,15 +3,15 @@ CREATE TABLE IF NOT EXISTS {database}.action_status
     prediction_id   String                                COMMENT 'Prediction that the action answers',
     action_id       String                                COMMENT 'Action',
     model           LowCardinality(String)                COMMENT 'Model of the prediction; empty while it is unknown',
-    class           LowCardinality(String)                COMMENT 'What became of the held action: orphan, then matched, late_revised or ignored',
+    class           LowCardinality(String)                COMMENT 'What became of the action: orphan, then matched, late_revised or ignored',
     reason          LowCardinality(String)                COMMENT 'Why an ignored action does not count; empty otherwise',
-    rank            UInt8                                 COMMENT 'Order of classes: 1 orphan, 2 settled; the highest one holds',
+    rank            UInt8                                 COMMENT 'Order of classes: 1 orphan, 2 settled; the highest one holds, of equal ones the last',
     _ingested_at    DateTime64(3, 'UTC')                  COMMENT 'When the worker wrote the row'
 )
 ENGINE = {engine}ReplacingMergeTree(rank)
 ORDER BY (prediction_id, action_id)
 TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
-COMMENT 'What became of actions whose class at arrival did not stay: those that came before their prediction, and those a crash had classified before. Read through actions_current.';
+COMMENT 'What became of actions whose class at arrival did not stay: those that came before their prediction, those a crash had classified before, and those that count otherwise since their rule changed. Read through actions_current.';
 
 CREATE OR REPLACE VIEW {database}.actions_current AS
 SELECT

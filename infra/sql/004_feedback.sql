@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     model            LowCardinality(String)               COMMENT 'Model name',
     outcome          LowCardinality(String)               COMMENT 'Outcome of the model, as configured; default where nothing is',
     prediction_id    String                               COMMENT 'Prediction that the row answers',
-    status           LowCardinality(String)               COMMENT 'matched, expired (provisional: its window closed without a counting action) or revised (one came after that)',
+    status           LowCardinality(String)               COMMENT 'matched, expired (provisional: its window closed without a counting action), revised (one came after that) or pending (the rule changed and takes an earlier answer back)',
     label            Nullable(String)                     COMMENT 'Label as text; NULL for an unlabelled timeout',
     label_value      Nullable(Float64)                    COMMENT 'Label as a number: positive and true are 1, negative and false 0, other text NULL',
     action_id        Nullable(String)                     COMMENT 'Action that decided the label; for a sum the latest one',
@@ -17,10 +17,10 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     prediction_ts    DateTime64(6, 'UTC')                 COMMENT 'Event time of the prediction',
     action_ts        Nullable(DateTime64(6, 'UTC'))       COMMENT 'Event time of the deciding action',
     delay_ms         Nullable(Float64)                    COMMENT 'action_ts - prediction_ts in milliseconds',
-    revision         UInt32                               COMMENT 'Grows with every change of the row: twice the counting actions, plus one if the row was provisional before',
-    _topic           LowCardinality(String)               COMMENT 'Kafka topic of the event that caused the revision',
-    _partition       UInt32                               COMMENT 'Kafka partition of that event',
-    _offset          UInt64                               COMMENT 'Kafka offset of that event; for a timeout the last one read',
+    revision         UInt32                               COMMENT 'Grows with every change of the row: twice the counting actions, plus one if the row was provisional before, plus 2^20 times the epoch of its rule',
+    _topic           LowCardinality(String)               COMMENT 'Kafka topic of the action that caused the revision; that of predictions for what no event caused; empty for what was recomputed',
+    _partition       UInt32                               COMMENT 'Kafka partition of that topic',
+    _offset          UInt64                               COMMENT 'Kafka offset of that action; for what no event caused the last one read',
     _ingested_at     DateTime64(3, 'UTC')                 COMMENT 'When the worker wrote the row',
     INDEX by_id prediction_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX by_ingestion _ingested_at TYPE minmax GRANULARITY 1
@@ -31,5 +31,5 @@ TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
 COMMENT 'Outcomes of predictions, a row a revision until merges fold them. Read through feedback_current.';
 
 CREATE OR REPLACE VIEW {database}.feedback_current AS
-SELECT * FROM {database}.feedback FINAL
+SELECT * FROM {database}.feedback FINAL WHERE status != 'pending'
 COMMENT 'The outcome of each prediction as it is known now: one row per model, outcome and prediction.';

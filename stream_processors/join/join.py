@@ -52,7 +52,8 @@ class PartitionJoin:
         self._commons = Commons()
         self._timers: dict[OutcomeRule, Timers[str]] = {}
         self._changed: dict[str, int] = {}
-        self._repeat: dict[str, set[str]] = {}
+        self._outdated: dict[str, int] = {}
+        self._repeat: dict[str, set[tuple[str, int]]] = {}
 
     def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
         """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
@@ -164,7 +165,10 @@ class PartitionJoin:
         self.known.add(newly_held)
 
     def load(self, prediction_id: str, stored: Stored, flush: int) -> Entry:
-        """Bring a prediction that ClickHouse knows back into hot state, with all its accepted actions."""
+        """Bring a prediction that ClickHouse knows back into hot state, with all its accepted actions.
+
+        What a former rule said of it is derived again with the next flush.
+        """
         prediction = stored.prediction
         assert prediction is not None
         rules = self.rules.of(prediction.model)
@@ -182,6 +186,8 @@ class PartitionJoin:
         if entry.ts_us + rules.longest_us < prediction.accepted_us:
             self.hot.late[prediction_id] = prediction.accepted_us
         for rule in rules.outcomes:
+            if rule.name in prediction.outdated:
+                self._outdated[prediction_id] = self._outdated.get(prediction_id, 0) | rule.bit
             if rule.name in prediction.expired:
                 entry.closed |= rule.bit
                 entry.expired |= rule.bit
@@ -211,27 +217,37 @@ class PartitionJoin:
             if acted.action_id in held:
                 out.settled.append(self._settled(prediction_id, entry, acted, bits))
 
-    def repeat_timeouts(self, timeouts: Iterable[tuple[str, str]], stored: Mapping[str, Stored], flush: int) -> None:
-        """Emit provisional rows again, of (prediction id, outcome), unless an action counts by now.
+    def derive_again(self, prediction_id: str, stored: Stored, out: Output, flush: int) -> None:
+        """Derive every outcome of a stored prediction, and the class of each of its actions, whatever was written."""
+        entry = self.load(prediction_id, stored, flush)
+        self._outdated[prediction_id] = entry.rules.all_bits
+        for acted in (entry.acted or {}).values():
+            bits = entry.rules.counting(entry.ts_us, acted)
+            out.settled.append(self._settled(prediction_id, entry, acted, bits))
 
-        One whose prediction is to be read again waits for it.
+    def repeat(self, rows: Iterable[tuple[str, str, int]], stored: Mapping[str, Stored], flush: int) -> None:
+        """Emit rows again that no event caused, of (prediction id, outcome, revision).
+
+        One whose prediction is to be read again waits for it. One of a former rule is not repeated: loading its
+        prediction derives the outcome again.
         """
-        for prediction_id, outcome in timeouts:
+        for prediction_id, outcome, revision in rows:
             found = stored.get(prediction_id)
             if prediction_id not in self.hot.entries and found is not None and found.prediction is not None:
                 self.load(prediction_id, found, flush)
-            self._repeat.setdefault(prediction_id, set()).add(outcome)
+            self._repeat.setdefault(prediction_id, set()).add((outcome, revision))
 
     def settle(self, now_us: int, out: Output, flush: int) -> int:
         """Emit outcomes that changed, advance the watermark and handle what is due. Returns the watermark (µs)."""
-        self._emit_changed(out)
+        unanswered = self._emit_changed(out)
         watermark_us = self.watermark.advance(now_us)
         self._expire(watermark_us, out, flush)
+        for prediction_id, entry, rule in unanswered:
+            if not entry.closed & rule.bit:
+                self._take_back(prediction_id, entry, rule, out)
         for prediction_id in self._repeat.keys() & self.hot.entries.keys():
-            entry, outcomes = self.hot.entries[prediction_id], self._repeat.pop(prediction_id)
-            for rule in entry.rules.outcomes:
-                if rule.name in outcomes and not self._counting(entry, rule):
-                    self._time_out(prediction_id, entry, rule, out, flush)
+            for outcome, revision in self._repeat.pop(prediction_id):
+                self._emit_again(prediction_id, outcome, revision, out, flush)
         for prediction_id, action_id in self.held.give_up(watermark_us, flush):
             out.settled.append(SettledAction(self.partition, prediction_id, action_id, "", ActionClass.ORPHAN, None))
         return watermark_us
@@ -248,7 +264,8 @@ class PartitionJoin:
         for _, entry in self.hot.evict(flush):
             for rule in entry.rules.outcomes:
                 if not entry.closed & rule.bit:
-                    self.sweeps.add(entry.rules.model, rule.name, rule.window_us, entry.ts_us)
+                    answered_from = rule.revision(0, expired=True)
+                    self.sweeps.add(entry.rules.model, rule.name, rule.window_us, entry.ts_us, answered_from)
 
     def _join(self, prediction_id: str, entry: Entry, acted: Acted) -> int:
         """Add an action to its prediction; returns the bits of the outcomes that it counts for."""
@@ -287,15 +304,44 @@ class PartitionJoin:
         for acted in earlier.values():
             out.settled.append(self._settled(prediction_id, entry, acted, self._join(prediction_id, entry, acted)))
 
-    def _emit_changed(self, out: Output) -> None:
+    def _emit_changed(self, out: Output) -> list[tuple[str, Entry, OutcomeRule]]:
+        """Emit outcomes that an action changed or a former rule answered; returns those for which nothing counts."""
         changed, self._changed = self._changed, {}
+        outdated, self._outdated = self._outdated, {}
+        unanswered: list[tuple[str, Entry, OutcomeRule]] = []
         for prediction_id, bits in changed.items():
             entry = self.hot.entries[prediction_id]
             for rule in entry.rules.outcomes:
                 if bits & rule.bit:
                     self._emit(prediction_id, entry, rule, out)
+        for prediction_id, bits in outdated.items():
+            entry = self.hot.entries[prediction_id]
+            for rule in entry.rules.outcomes:
+                if bits & rule.bit & ~changed.get(prediction_id, 0):
+                    if self._counting(entry, rule):
+                        self._emit(prediction_id, entry, rule, out, from_action=False)
+                    else:
+                        unanswered.append((prediction_id, entry, rule))
+        return unanswered
 
-    def _emit(self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output) -> None:
+    def _emit_again(self, prediction_id: str, outcome: str, revision: int, out: Output, flush: int) -> None:
+        entry = self.hot.entries[prediction_id]
+        for rule in entry.rules.outcomes:
+            if rule.name != outcome or revision < rule.revision(0, expired=False):
+                continue
+            counting = self._counting(entry, rule)
+            if revision == rule.revision(0, expired=True):
+                # An action that counts by now says more.
+                if not counting:
+                    self._time_out(prediction_id, entry, rule, out, flush)
+            elif counting:
+                self._emit(prediction_id, entry, rule, out, from_action=False)
+            elif not entry.closed & rule.bit:
+                self._take_back(prediction_id, entry, rule, out)
+
+    def _emit(
+        self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output, *, from_action: bool = True
+    ) -> None:
         counting = self._counting(entry, rule)
         combined = combine(rule.outcome.combine, rule.outcome.label, counting)
         was_expired = bool(entry.expired & rule.bit)
@@ -303,7 +349,8 @@ class PartitionJoin:
             OutcomeRow(
                 prediction_id, entry, rule.name, FeedbackStatus.REVISED if was_expired else FeedbackStatus.MATCHED,
                 combined.label, combined.label_value, combined.action_id, combined.ts_us, len(counting),
-                2 * len(counting) + was_expired, self.partition, True, max(map(_offset_of, counting)),
+                rule.revision(len(counting), expired=was_expired), self.partition, from_action,
+                max(map(_offset_of, counting)) if from_action else self.last_prediction_offset,
             )
         )  # fmt: skip
 
@@ -329,8 +376,17 @@ class PartitionJoin:
         entry.flush = flush
         out.outcomes.append(
             OutcomeRow(
-                prediction_id, entry, rule.name, FeedbackStatus.EXPIRED, label, label_value, None, None, 0, 1,
-                self.partition, False, self.last_prediction_offset,
+                prediction_id, entry, rule.name, FeedbackStatus.EXPIRED, label, label_value, None, None, 0,
+                rule.revision(0, expired=True), self.partition, False, self.last_prediction_offset,
+            )
+        )  # fmt: skip
+
+    def _take_back(self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output) -> None:
+        """A former rule answered; under the present one it waits still."""
+        out.outcomes.append(
+            OutcomeRow(
+                prediction_id, entry, rule.name, FeedbackStatus.PENDING, None, None, None, None, 0,
+                rule.revision(0, expired=False), self.partition, False, self.last_prediction_offset,
             )
         )  # fmt: skip
 

@@ -83,6 +83,7 @@ class OutcomeRow(Struct, gc=False):
     revision: int
     partition: int
     from_action: bool
+    """An action caused it, at `offset`. Otherwise no event did: a timeout, or a rule that changed."""
     offset: int
 
 

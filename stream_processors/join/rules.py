@@ -4,20 +4,26 @@ from datetime import timedelta
 
 from ...schemas.ledger import IgnoreReason
 from ...schemas.outcomes import LoopwatchConfig, ModelConfig, Outcome
+from .epochs import Epochs, revision_of
 from .state import Acted
 
 
 class OutcomeRule:
     """One outcome of a model. Durations are µs."""
 
-    __slots__ = ("actions", "bit", "name", "outcome", "window_us")
+    __slots__ = ("actions", "bit", "epoch", "name", "outcome", "window_us")
 
-    def __init__(self, outcome: Outcome, index: int) -> None:
+    def __init__(self, outcome: Outcome, index: int, epoch: int) -> None:
         self.outcome = outcome
         self.name = outcome.name
         self.actions = frozenset(outcome.actions)
         self.bit = 1 << index
         self.window_us = micros(outcome.window)
+        self.epoch = epoch
+
+    def revision(self, n_actions: int, *, expired: bool) -> int:
+        """Revision of a row of this rule, by the actions that count and by whether it was ever provisional."""
+        return revision_of(self.epoch, n_actions, expired)
 
 
 class ModelRules:
@@ -25,9 +31,12 @@ class ModelRules:
 
     __slots__ = ("all_bits", "disorder_us", "longest_us", "model", "outcomes", "retention_us", "segments")
 
-    def __init__(self, config: ModelConfig, disorder_us: int) -> None:
+    def __init__(self, config: ModelConfig, disorder_us: int, epochs: Epochs) -> None:
         self.model = config.name
-        self.outcomes = tuple(OutcomeRule(outcome, index) for index, outcome in enumerate(config.outcomes))
+        self.outcomes = tuple(
+            OutcomeRule(outcome, index, epochs.of(config.name, outcome.name))
+            for index, outcome in enumerate(config.outcomes)
+        )
         self.all_bits = (1 << len(self.outcomes)) - 1
         self.longest_us = max(rule.window_us for rule in self.outcomes)
         self.retention_us = micros(config.retention)
@@ -59,8 +68,9 @@ class Rules:
 
     _LIMIT = 100_000
 
-    def __init__(self, config: LoopwatchConfig) -> None:
+    def __init__(self, config: LoopwatchConfig, epochs: Epochs | None = None) -> None:
         self.config = config
+        self.epochs = epochs or Epochs()
         self.disorder_us = micros(config.defaults.disorder)
         self.orphan_grace_us = micros(config.defaults.orphan_grace)
         self._models: dict[str, ModelRules] = {}
@@ -71,7 +81,7 @@ class Rules:
         if rules is None:
             if len(self._models) >= self._LIMIT:
                 self._models.clear()
-            rules = self._models[model] = ModelRules(self.config.for_model(model), self.disorder_us)
+            rules = self._models[model] = ModelRules(self.config.for_model(model), self.disorder_us, self.epochs)
         return rules
 
 

@@ -61,7 +61,9 @@ class StoredPrediction(Struct):
     segments: dict[str, str] | None
     variants: dict[str, str] | None
     expired: frozenset[str] = frozenset()
-    """Names of the outcomes with a provisional row."""
+    """Names of the outcomes that had a provisional row under their present rule."""
+    outdated: frozenset[str] = frozenset()
+    """Names of the outcomes whose rows all answer a former rule."""
 
 
 class Stored(Struct):

@@ -9,13 +9,17 @@ MINUTE_US = 60_000_000
 
 
 class Sweep(NamedTuple):
-    """Predictions of `model` with `from_us` <= ts < `to_us` whose `outcome` may still be without a row."""
+    """Predictions of `model` with `from_us` <= ts < `to_us` whose `outcome` may still be without an answer.
+
+    Rows of a revision below `answered_from` answer a former rule, or nothing.
+    """
 
     model: str
     outcome: str
     window_us: int
     from_us: int
     to_us: int
+    answered_from: int = 0
 
     @property
     def due_us(self) -> int:
@@ -34,10 +38,10 @@ class Sweeps:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._running)
 
-    def add(self, model: str, outcome: str, window_us: int, ts_us: int) -> None:
+    def add(self, model: str, outcome: str, window_us: int, ts_us: int, answered_from: int = 0) -> None:
         """A prediction at `ts_us` waits for `outcome` in ClickHouse alone from now on."""
         start = ts_us - ts_us % MINUTE_US
-        sweep = Sweep(model, outcome, window_us, start, start + MINUTE_US)
+        sweep = Sweep(model, outcome, window_us, start, start + MINUTE_US, answered_from)
         if sweep not in self._waiting:
             self._waiting.add(sweep)
             self._timers.add(sweep.due_us, sweep)

@@ -21,7 +21,7 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class Inserter:
-    """Inserts Arrow tables. Blocks until a block is stored; the caller runs it in a thread.
+    """Inserts Arrow tables, fenced by their partitions if they have any. Blocks until a block is stored.
 
     A try whose answer was lost is repeated with the same token, and ClickHouse drops it if it was stored after all.
     """
@@ -71,9 +71,10 @@ class Inserter:
         names = ", ".join(f"`{column}`" for column in columns)
         types = self._types(table)
         structure = ", ".join(f"`{column}` {types[column]}" for column in columns)
+        held = f"WHERE throwIf({self.fence.broken(partitions)}, 'fenced') = 0 " if partitions else ""
         return (
             f"INSERT INTO {database}.{table} ({names}) SELECT {names} FROM input({quote(structure)}) "
-            f"WHERE throwIf({self.fence.broken(partitions)}, 'fenced') = 0 FORMAT ArrowStream"
+            f"{held}FORMAT ArrowStream"
         )
 
     def _types(self, table: str) -> dict[str, str]:

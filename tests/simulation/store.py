@@ -14,11 +14,14 @@ import msgspec
 from loopwatch.schemas.ledger import ActionClass, IgnoreReason
 from loopwatch.schemas.partitioner import partition_of
 from loopwatch.stream_processors.former_lives import CLOCKS_APART_S
-from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow
+from loopwatch.stream_processors.join.epochs import Epochs, revision_of
+from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow, SettledAction
+from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Acted, Stored, StoredPrediction
 from loopwatch.stream_processors.join.sweeps import MINUTE_US, Sweep
 from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Flush
+from loopwatch.stream_processors.recompute.derive import Answer, Derived, Written, derive
 from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
 
 from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
@@ -79,8 +82,8 @@ class Store:
         self.predictions: dict[str, list[PredictionRow]] = defaultdict(list)
         self.actions: dict[tuple[str, str], list[ActionRow]] = defaultdict(list)
         self.statuses: dict[tuple[str, str], list[StatusRow]] = defaultdict(list)
-        self.feedback: dict[FeedbackKey, list[tuple[FeedbackRow, int]]] = defaultdict(list)
-        """Rows in the order of insertion, with the instant of it."""
+        self.feedback: dict[FeedbackKey, list[tuple[FeedbackRow, int | None]]] = defaultdict(list)
+        """Rows in the order of insertion, with the instant of it where no event caused them."""
         self.published: dict[FeedbackKey, list[FeedbackRow]] = defaultdict(list)
         self.dead_letters: list[tuple[str, int, int]] = []
         self.ledger: list[Block] = []
@@ -134,8 +137,13 @@ class Store:
             self.statuses[key] = [max(reversed(rows), key=lambda row: row.rank)]
 
     def feedback_now(self) -> dict[FeedbackKey, FeedbackRow]:
-        """View `feedback_current`: of each key the highest revision, of equal ones the later."""
-        return {key: latest([row for row, _ in rows]) for key, rows in self.feedback.items()}
+        """View `feedback_current`: of each key the highest revision, of equal ones the later, unless it is pending."""
+        last = self.last_feedback()
+        return {key: row for key, row in last.items() if row.status != "pending"}
+
+    def last_feedback(self) -> dict[FeedbackKey, FeedbackRow]:
+        """Table `feedback` with FINAL."""
+        return {key: latest([row for row, _ in rows]) for key, rows in self.feedback.items() if rows}
 
     def class_now(self, row: ActionRow) -> tuple[str, str, str]:
         """Class, reason and model of an action in view `actions_current`."""
@@ -147,15 +155,15 @@ class Store:
 
     # What lookups.py asks.
 
-    def find(self, ids: Sequence[str], next_offsets: dict[int, tuple[int, int]]) -> dict[str, Stored]:
+    def find(self, ids: Sequence[str], next_offsets: dict[int, tuple[int, int]], epochs: Epochs) -> dict[str, Stored]:
         """What is stored of each id, without predictions and actions of a partition from these offsets on."""
         found: dict[str, Stored] = {}
         for prediction_id in ids:
             for row in self.predictions.get(prediction_id, ()):
                 if row.partition not in next_offsets or row.offset < next_offsets[row.partition][0]:
                     stored = found.setdefault(prediction_id, Stored(actions=[]))
-                    expired = self._timed_out(prediction_id, row.stored.model)
-                    stored.prediction = msgspec.structs.replace(row.stored, expired=expired)
+                    expired, outdated = self._answers(prediction_id, row.stored.model, epochs)
+                    stored.prediction = msgspec.structs.replace(row.stored, expired=expired, outdated=outdated)
         wanted = set(ids)
         for row in self._action_rows():
             visible = row.partition not in next_offsets or row.offset < next_offsets[row.partition][1]
@@ -164,7 +172,8 @@ class Store:
         return found
 
     def waiting(self, sweep: Sweep, partition: int, partitions: int, after: str, limit: int) -> list[str]:
-        """Ids, in order and behind `after`, of the sweep's predictions that have no row for its outcome."""
+        """Ids, in order and behind `after`, of the sweep's predictions that have no answer for its outcome."""
+        answers = self.feedback_now()
         ids = {
             prediction_id
             for prediction_id, rows in self.predictions.items()
@@ -173,9 +182,42 @@ class Store:
             and sweep.from_us <= row.stored.ts_us < sweep.to_us
             and partition_of(prediction_id, partitions) == partition
             and prediction_id > after
-            and not self.feedback.get((sweep.model, sweep.outcome, prediction_id))
+            and not (
+                (answer := answers.get((sweep.model, sweep.outcome, prediction_id)))
+                and answer.revision >= sweep.answered_from
+            )
         }
         return sorted(ids)[:limit]
+
+    # What recompute/ reads and writes.
+
+    def written(self) -> Written:
+        """What is written of every prediction and action."""
+        return Written(
+            {(key[2], key[1]): Answer(*row) for key, row in self.last_feedback().items()},
+            {key: self.class_now(row)[:2] for key, rows in self.actions.items() for row in rows},
+        )
+
+    def settled_watermarks_us(self) -> list[int]:
+        """Up to where the windows of each partition were closed."""
+        known = {partition: self._watermark_us(partition) for partition in range(self.log.partitions)}
+        least = min((each for each in known.values() if each != NEVER), default=NEVER)
+        return [least if each == NEVER else each for each in known.values()]
+
+    def derive(self, rules: Rules, portion: int = 1 << 30) -> Derived:
+        """What recomputing has to write of the first predictions, as things are now."""
+        ids = sorted(self.predictions)[:portion]
+        return derive(rules, self.settled_watermarks_us(), self.find(ids, {}, rules.epochs), self.written())
+
+    def write_derived(self, derived: Derived, parts: int = 1 << 30) -> None:
+        """Do some of the parts of writing that."""
+        self.clock_us += 1_000_000
+        for part in [
+            lambda: self._publish(derived.changed),
+            lambda: self._insert_settled(derived.settled),
+            lambda: self._insert_derived(derived.rows),
+        ][:parts]:
+            part()
 
     # What recovery.py reads.
 
@@ -215,7 +257,7 @@ class Store:
             ],
             held,
             self._pending_minutes(ours),
-            self._unpublished_timeouts(partition, ours),
+            self._unpublished(partition, ours),
         )
 
     def _position(self, topic: str, partition: int) -> TopicPosition:
@@ -257,7 +299,7 @@ class Store:
             }
         )
 
-    def _unpublished_timeouts(self, partition: int, ours: set[str]) -> list[tuple[str, str]]:
+    def _unpublished(self, partition: int, ours: set[str]) -> list[tuple[str, str, int]]:
         of_all = [block.at_us for block in self.ledger]
         of_here = [block.at_us for block in self.ledger if block.mark.partition == partition]
         since_us = max(of_here or of_all, default=0) - CLOCKS_APART_S * 1_000_000
@@ -269,23 +311,26 @@ class Store:
         }
         return sorted(
             {
-                (prediction_id, outcome)
+                (prediction_id, outcome, row.revision)
                 for (_, outcome, prediction_id), rows in self.feedback.items()
+                for row, at_us in rows
                 if prediction_id in ours
-                if any(
-                    row.status == "expired" and (at_us > since_us or prediction_id in to_be_read_again)
-                    for row, at_us in rows
-                )
+                if at_us is not None and (at_us > since_us or prediction_id in to_be_read_again)
             }
         )
 
-    def _timed_out(self, prediction_id: str, model: str) -> frozenset[str]:
-        """Outcomes of a prediction that ever had a provisional row."""
-        return frozenset(
-            outcome
-            for (of_model, outcome, of), rows in self.feedback.items()
-            if (of_model, of) == (model, prediction_id) and any(row.status != "matched" for row, _ in rows)
-        )
+    def _answers(self, prediction_id: str, model: str, epochs: Epochs) -> tuple[frozenset[str], frozenset[str]]:
+        """Outcomes of a prediction: those that ever had a provisional row, and those that a former rule answered."""
+        expired: set[str] = set()
+        outdated: set[str] = set()
+        for (of_model, outcome, of), rows in self.feedback.items():
+            if (of_model, of) == (model, prediction_id) and rows:
+                last = latest([row for row, _ in rows])
+                if last.revision < revision_of(epochs.of(model, outcome), 0, False):
+                    outdated.add(outcome)
+                elif last.status in ("expired", "revised"):
+                    expired.add(outcome)
+        return frozenset(expired), frozenset(outdated)
 
     def _action_rows(self) -> Iterator[ActionRow]:
         for rows in self.actions.values():
@@ -316,7 +361,10 @@ class Store:
             self.actions[row.event.prediction_id, row.event.action_id].append(row)
 
     def _insert_statuses(self, flush: Flush) -> None:
-        for row in flush.output.settled:
+        self._insert_settled(flush.output.settled)
+
+    def _insert_settled(self, rows: Sequence[SettledAction]) -> None:
+        for row in rows:
             rank = 1 if row.action_class is ActionClass.ORPHAN else 2
             status = StatusRow(rank, row.model, row.action_class, row.reason or "")
             self.statuses[row.prediction_id, row.action_id].append(status)
@@ -326,10 +374,17 @@ class Store:
 
     def _insert_feedback(self, flush: Flush) -> None:
         for row in flush.output.outcomes:
-            self.feedback[_key(row)].append((_row(row), self.clock_us))
+            self.feedback[_key(row)].append((_row(row), None if row.from_action else self.clock_us))
+
+    def _insert_derived(self, rows: Sequence[OutcomeRow]) -> None:
+        for row in rows:
+            self.feedback[_key(row)].append((_row(row), None))
 
     def _publish_feedback(self, flush: Flush) -> None:
-        for row in flush.output.outcomes:
+        self._publish(flush.output.outcomes)
+
+    def _publish(self, rows: Sequence[OutcomeRow]) -> None:
+        for row in rows:
             self.published[_key(row)].append(_row(row))
 
     def _insert_ledger(self, flush: Flush) -> None:

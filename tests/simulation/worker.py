@@ -42,6 +42,11 @@ class SimulatedWorker:
         self._writing: deque[tuple[int, list[Callable[[], None]]]] = deque()
         self._stored_flush = 0
 
+    def restart(self, rules: Rules) -> None:
+        """Die, and start again with other rules."""
+        self._rules = rules
+        self.crash()
+
     def take(self, partition: int) -> None:
         """Be given a partition: claim it and rebuild its state, or go on with it where nobody had it in between."""
         for topic in TOPICS:
@@ -53,10 +58,10 @@ class SimulatedWorker:
         self._store.claim(partition, self.owner)
         recovered = self._store.recover(partition, self._log.partitions)
         processor = PartitionProcessor(partition, self._log.partitions, self._rules, self._limits, recovered)
-        if recovered.unpublished_timeouts:
-            ids = sorted({prediction_id for prediction_id, _ in recovered.unpublished_timeouts})
-            stored = self._store.find(ids, {partition: processor.next_offsets})
-            processor.join.repeat_timeouts(recovered.unpublished_timeouts, stored, self._flush.number)
+        if recovered.unpublished:
+            ids = sorted({prediction_id for prediction_id, *_ in recovered.unpublished})
+            stored = self._store.find(ids, {partition: processor.next_offsets}, self._rules.epochs)
+            processor.join.repeat(recovered.unpublished, stored, self._flush.number)
         self.partitions[partition] = processor
 
     def release(self) -> None:
@@ -84,7 +89,7 @@ class SimulatedWorker:
                 read += len(records)
                 self._fetched[topic, partition] = records[-1].offset + 1
                 joined.add(self.partitions[partition], topic, records)
-        stored = self._store.find(joined.unknown, joined.next_offsets) if joined.unknown else {}
+        stored = self._store.find(joined.unknown, joined.next_offsets, self._rules.epochs) if joined.unknown else {}
         joined.join(stored, self._flush, self._now_us)
         if len(self._flush) >= self._flush_rows:
             self.seal()
@@ -132,7 +137,7 @@ class SimulatedWorker:
                 while ids := self._store.waiting(sweep, partition, self._log.partitions, after, 2):
                     cold = [prediction_id for prediction_id in ids if prediction_id not in processor.join.hot.entries]
                     not_yet = {partition: processor.next_offsets}
-                    for prediction_id, stored in self._store.find(cold, not_yet).items():
+                    for prediction_id, stored in self._store.find(cold, not_yet, self._rules.epochs).items():
                         if stored.prediction is not None:
                             processor.join.load(prediction_id, stored, self._flush.number)
                     after = ids[-1]
@@ -217,6 +222,11 @@ class Cluster:
     def crash(self, index: int) -> None:
         """Kill a worker and start it again with the same partitions."""
         self.worker(index).crash()
+        self._take_missing()
+
+    def restart(self, index: int, rules: Rules) -> None:
+        """Kill a worker and start it again with the same partitions and other rules."""
+        self.worker(index).restart(rules)
         self._take_missing()
 
     def write(self, index: int, parts: int) -> None:

@@ -13,7 +13,8 @@ from loopwatch.infra.child_process import free_port
 from loopwatch.schemas.errors import LoopwatchError
 from typer.testing import CliRunner, Result
 
-COMMANDS = ["dev", "worker", "replay", "watermark", "metrics", "ledger", "sql", "doctor", "topics", "tables", "config"]
+COMMANDS = ["dev", "worker", "recompute", "replay", "watermark", "metrics", "ledger", "sql", "doctor", "topics"]
+COMMANDS += ["tables", "config"]
 SUBCOMMANDS = [["topics", "list"], ["topics", "apply"], ["tables", "list"], ["tables", "apply"], ["config", "check"]]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "loopwatch.yaml"
 HEAVY = ["faust", "pyarrow", "pandas", "sklearn", "numpy", "chdb", "confluent_kafka", "clickhouse_connect"]
