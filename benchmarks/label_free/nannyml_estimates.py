@@ -1,9 +1,7 @@
 """What NannyML says of each chunk. It can't live beside current pandas, so it has an environment of its own."""
 
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from ..peer_environment import peer_environment
 from .stream import CHUNK, METRICS, Stream, references
 
 _PINS = Path(__file__).with_name("nannyml.txt")
-_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def pins() -> list[str]:
@@ -24,20 +22,8 @@ def pins() -> list[str]:
 
 
 def environment() -> Path:
-    """Python of the environment with the versions of ``nannyml.txt``, made if it isn't there: about a minute.
-
-    It is kept in `nannyml/` of the directory that LOOPWATCH_CACHE names, else of `.loopwatch/` in the repository.
-    """
-    folder = Path(os.environ.get("LOOPWATCH_CACHE") or _REPOSITORY / ".loopwatch").resolve() / "nannyml"
-    python, stamp = folder / "bin" / "python", folder / "installed.txt"
-    pins = _PINS.read_text(encoding="utf-8")
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != pins:
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(_PINS)]
-        subprocess.run(install, check=True)
-        stamp.write_text(pins, encoding="utf-8")
-    return python
+    """Python of the environment with the versions of ``nannyml.txt``."""
+    return peer_environment("nannyml", _PINS)
 
 
 def estimates(python: Path, stream: Stream, *, refreshed: bool) -> list[list[float]]:
