@@ -138,7 +138,7 @@ def confusion(found: Sequence[Quality]) -> Report:
 def worst_slices(found: Sequence[Quality], metric: str | None) -> Report:
     """Slices by how much worse than all predictions together they are at least."""
     (whole,) = [row for row in found if not row.cell.key]
-    slices = {row.cell[1:]: row for row in found if row.cell.key}
+    slices = {(row.cell.key, row.cell.value): row for row in found if row.cell.key}
     chosen = metric or next((name for name in _USUAL if name in whole.metrics), "accuracy")
     if chosen not in whole.metrics:
         raise LoopwatchError(f"--metric {chosen}: there are {', '.join(whole.metrics)}")

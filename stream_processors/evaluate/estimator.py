@@ -1,6 +1,6 @@
 """Keeps table `estimates` up to date: what windows come to whose labels are still out, and how far that was off."""
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from .windows import Cell, Windows
 FINAL_SHARE = "final_share"
 _SCORED = (Kind.CLASSIFICATION, Kind.GENERATION)
 # Each costs a few queries: the newest ones of a series, once a minute.
-_MOST = 24
+_MOST = 8
 _AT_MOST_EVERY = timedelta(minutes=1)
 
 _SCHEMA = pa.schema(
@@ -41,18 +41,20 @@ class Estimator:
         self._waiting: dict[Series, set[int]] = {}
         self._last: dict[Series, datetime] = {}
 
-    def note(self, series: Series, unsettled: Collection[int]) -> None:
-        """These windows, by their start, have changed, and more labels of theirs are to come."""
-        newest = sorted(self._waiting.get(series, set()) | {*unsettled}, reverse=True)[:_MOST]
-        if newest:
-            self._waiting[series] = {*newest}
+    def note(self, series: Series, start: int) -> None:
+        """The window has changed, and more labels of it are to come."""
+        waiting = self._waiting.setdefault(series, set())
+        waiting.add(start)
+        if len(waiting) > _MOST:
+            waiting.remove(min(waiting))
 
-    def due(self, now: datetime) -> list[tuple[Series, set[int]]]:
-        """Series with windows to estimate now; they are forgotten with that."""
+    def due(self, now: datetime) -> Iterator[tuple[Series, set[int]]]:
+        """Series with windows to estimate now, the longest ago first; each is forgotten as it is given."""
         long_ago = now - _AT_MOST_EVERY
         ready = [series for series in self._waiting if self._last.get(series, long_ago) <= long_ago]
-        self._last |= dict.fromkeys(ready, now)
-        return [(series, self._waiting.pop(series)) for series in ready]
+        for series in sorted(ready, key=lambda each: self._last.get(each, long_ago)):
+            self._last[series] = now
+            yield series, self._waiting.pop(series)
 
     def forget(self, model: str) -> None:
         """The model belongs to another worker."""

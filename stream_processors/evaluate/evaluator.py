@@ -5,29 +5,32 @@ restarts it was done: the last revision is the same. What was done is read from 
 """
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from threading import Event
+from typing import NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...infra import metrics
-from ...infra.clickhouse import ClickHouse
+from ...infra.clickhouse import ClickHouse, quoted
 from ...infra.logs import logger
 from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import Kind, LoopwatchConfig, ModelConfig, Outcome
 from ...schemas.partitioner import partition_of
-from ...schemas.windows import TimeOf
+from ...schemas.windows import TimeOf, Window
 from ..lookups import instant
 from ..records import micros_of
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
 from .contents import Content, contents_of, stretches
 from .estimator import Estimator
-from .kinds import Evidence, evidence_of, kind_by
+from .kinds import Evidence, Outcomes, evidence_of, kind_by
 from .kpis import beside, kpis
 from .news import Buckets, News, find_news
 from .quality import Quality, quality
@@ -41,6 +44,8 @@ log = logger(__name__)
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 2000
 _QUERIES_A_SERIES = 3
+# Of a tick; what is not estimated by then waits for the next one.
+_ESTIMATING_S = 0.5
 _ROWS_AT_ONCE = 20_000
 _WRITTEN_EVERY = timedelta(minutes=1)
 _JUST_AFTER = timedelta(microseconds=1)
@@ -55,7 +60,20 @@ class _Model(Struct):
     newest_s: float = 0.0
     written: datetime = _EVER
     evidence: dict[str, Evidence] = {}
+    is_met: bool = False
+    """Whether `evidence` is of all of its labels."""
     definitions: dict[str, tuple[Kind | None, int]] = {}
+
+
+class _Alike(NamedTuple):
+    """Series that differ in nothing but their model; `alone` names it where one query can't do several."""
+
+    outcome: Outcome
+    window: Window
+    time_of: TimeOf
+    kind: Kind | None
+    segments: tuple[str, ...]
+    alone: str
 
 
 class Evaluator:
@@ -102,8 +120,11 @@ class Evaluator:
             newest = {name: model.newest_s for name, model in self._models.items()}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
+            began = time.monotonic()
             for series, starts in self._estimator.due(now):
                 self._estimate(series, starts, now)
+                if self._stop.is_set() or time.monotonic() - began >= _ESTIMATING_S:
+                    break
             self._note_progress(now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
@@ -130,7 +151,8 @@ class Evaluator:
         }
         for name in news.keys() - self._models.keys():
             self._models[name] = _Model(self._config.for_model(name), None)
-        anew = {name for name, model in self._models.items() if self._is_new(name, model, name in news, since)}
+        self._learn_kinds(news.keys(), since)
+        anew = {name for name, model in self._models.items() if self._is_new(model, changed=name in news)}
         if anew:
             news |= find_news(self._clickhouse, _EVER, self._bucket_s, anew, anew & self._with_indicators)
         for name, each in news.items():
@@ -140,19 +162,29 @@ class Evaluator:
             self._models[name].latest = max(self._models[name].latest, each.latest)
         return quiet
 
-    def _is_new(self, name: str, model: _Model, changed: bool, since: datetime) -> bool:
-        """Find out what the model's metrics are; whether they were never evaluated as such."""
+    def _learn_kinds(self, changed: Collection[str], since: datetime) -> None:
+        """See what the labels of models look like whose kind nobody says: all of a new model, else what changed."""
+        unsaid = {name: model for name, model in self._models.items() if model.config.kind is None}
+        met = sorted(name for name in unsaid.keys() & changed if unsaid[name].is_met)
+        new = sorted(name for name, model in unsaid.items() if not model.is_met)
+        found: dict[Outcomes, Evidence] = {}
+        if met:
+            written = f"_ingested_at >= {instant(micros_of(since))} AND model IN ({quoted(met)})"
+            found |= evidence_of(self._clickhouse, written, "feedback")
+        if new:
+            found |= evidence_of(self._clickhouse, f"model IN ({quoted(new)})")
+        for (name, outcome), evidence in found.items():
+            seen = unsaid[name].evidence
+            seen[outcome] = seen.get(outcome, Evidence()) | evidence
+        for model in unsaid.values():
+            model.is_met = True
+
+    def _is_new(self, model: _Model, *, changed: bool) -> bool:
+        """Settle what the model's metrics are; whether they were never evaluated as such."""
         if not changed and model.definitions:
             return False
         for outcome in model.config.outcomes:
-            before = model.evidence.get(outcome.name)
-            if before is None:
-                evidence = evidence_of(self._clickhouse, name, outcome)
-            else:
-                written = f"_ingested_at >= {instant(micros_of(since))}"
-                evidence = before | evidence_of(self._clickhouse, name, outcome, "feedback", written)
-            model.evidence[outcome.name] = evidence
-            kind = self._kind(model, outcome, evidence)
+            kind = self._kind(model, outcome, model.evidence.get(outcome.name, Evidence()))
             if kind is not None:
                 model.definitions[outcome.name] = kind, definition_of(model.config, outcome, kind)
         if model.config.kpis:
@@ -185,55 +217,71 @@ class Evaluator:
 
     def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
         contents, stored = contents_of(self._clickhouse, dues, self._bucket_s), stored_of(self._clickhouse, dues)
-        changed: dict[Series, list[Due]] = defaultdict(list)
+        changed: dict[_Alike, list[Due]] = defaultdict(list)
         for due in dues:
             content = contents[due] = self._with_definition(due, contents[due])
-            if (due not in stored and not contents[due].revision) or (
-                due in stored and stored[due].content == content.hash
-            ):
+            is_empty = due not in stored and not content.revision
+            if is_empty or (due in stored and stored[due].content == content.hash):
                 self._agenda.done(due, now.timestamp())
             else:
-                changed[due.series].append(due)
-        for series, of_series in changed.items():
+                changed[self._alike(due.series)].append(due)
+        for alike, of_alike in changed.items():
             if self._stop.is_set():
                 break
             try:
-                self._restate(series, of_series, contents, stored, now)
+                self._restate(alike, of_alike, contents, stored, now)
             except ClickHouseError as exc:
                 metrics.EVALUATION_ERRORS.inc()
-                log.exception("evaluation failed, tried again later", exc, model=series.model, outcome=series.outcome)
+                log.exception("evaluation failed, tried again later", exc, models=len(of_alike))
         return sum(map(len, changed.values()))
+
+    def _alike(self, series: Series) -> "_Alike":
+        """What the series shares with those that one query can evaluate together with it."""
+        model = self._models[series.model]
+        kind, _ = model.definitions[series.outcome]
+        alone = series.model if series.outcome == KPIS or kind is Kind.RANKING else ""
+        return _Alike(_outcome(model.config, series), series.window, series.time_of, kind, model.config.segments, alone)
 
     def _restate(
         self,
-        series: Series,
+        alike: "_Alike",
         dues: Sequence[Due],
         contents: dict[Due, Content],
         stored: dict[Due, Stored],
         now: datetime,
     ) -> None:
-        model = self._models[series.model]
         for begin, end in stretches(dues, _QUERIES_A_SERIES):
-            within = {due.start: due for due in dues if begin <= due.start < end}
-            cells: dict[int, list[Quality]] = defaultdict(list)
-            for row in self._measured(model, self._windows(series, begin, end, within)):
-                cells[int(row.cell.start.timestamp())].append(row)
+            within = sorted(due for due in dues if begin <= due.start < end)
+            models = tuple(sorted({due.series.model for due in within}))
+            starts = tuple(sorted({due.start for due in within}))
+            windows = Windows(
+                models[0], alike.outcome, alike.window, alike.time_of, _at(begin), _at(end),
+                Slicing(alike.segments, every=True), starts, () if alike.alone else models,
+            )  # fmt: skip
+            cells: dict[tuple[str, int], list[Quality]] = defaultdict(list)
+            for row in self._measured(windows, alike.kind):
+                whose = row.cell.model or models[0], int(row.cell.start.timestamp())
+                cells[whose].append(replace(row, cell=row.cell._replace(model="")))
             evaluated = [
                 Evaluated(
-                    due, _with_whole(due, cells[start]), contents[due].revision, contents[due].hash,
-                    max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
+                    due, _with_whole(due, cells[due.series.model, due.start]), contents[due].revision,
+                    contents[due].hash, max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
                 )
-                for start, due in sorted(within.items())
+                for due in within
             ]  # fmt: skip
             self._write(evaluated)
             for each in evaluated:
                 self._agenda.done(each.due, now.timestamp())
-            self._estimator.note(series, [each.due.start for each in evaluated if each.cells[0].is_unsettled])
+                if each.cells[0].is_unsettled:
+                    self._estimator.note(each.due.series, each.due.start)
             metrics.EVALUATED_WINDOWS.inc(len(evaluated))
 
     def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
         model = self._models[series.model]
-        windows = self._windows(series, min(starts), max(starts) + series.window.size_s, starts)
+        windows = Windows(
+            series.model, _outcome(model.config, series), series.window, series.time_of, _at(min(starts)),
+            _at(max(starts) + series.window.size_s), Slicing(model.config.segments, every=True), tuple(sorted(starts)),
+        )  # fmt: skip
         kind, _ = model.definitions[series.outcome]
         try:
             self._estimator.estimate(windows, kind, self._home(series.model), now)
@@ -241,18 +289,9 @@ class Evaluator:
             metrics.EVALUATION_ERRORS.inc()
             log.exception("estimation failed", exc, model=series.model, outcome=series.outcome)
 
-    def _windows(self, series: Series, begin: int, end: int, starts: Collection[int]) -> Windows:
-        model = self._models[series.model].config
-        outcome = next((each for each in model.outcomes if each.name == series.outcome), Outcome(KPIS))
-        slicing = Slicing(model.segments, every=True)
-        return Windows(
-            series.model, outcome, series.window, series.time_of, _at(begin), _at(end), slicing, tuple(sorted(starts))
-        )
-
-    def _measured(self, model: _Model, windows: Windows) -> Iterable[Quality]:
+    def _measured(self, windows: Windows, kind: Kind | None) -> Iterable[Quality]:
         if windows.outcome.name == KPIS:
-            return beside([], kpis(self._clickhouse, windows, model.config.kpis))
-        kind, _ = model.definitions[windows.outcome.name]
+            return beside([], kpis(self._clickhouse, windows, self._models[windows.model].config.kpis))
         return quality(self._clickhouse, windows, kind)
 
     def _write(self, evaluated: Sequence[Evaluated]) -> None:
@@ -285,6 +324,10 @@ class Evaluator:
 
     def _home(self, model: str) -> int:
         return partition_of(model, self._partitions)
+
+
+def _outcome(model: ModelConfig, series: Series) -> Outcome:
+    return next((each for each in model.outcomes if each.name == series.outcome), Outcome(KPIS))
 
 
 def _together(model: _Model) -> int:

@@ -2,9 +2,11 @@
 
 from msgspec import Struct
 
-from ...infra.clickhouse import ClickHouse, quote
+from ...infra.clickhouse import ClickHouse
 from ...schemas.errors import LoopwatchError
 from ...schemas.outcomes import Kind, Outcome
+
+Outcomes = tuple[str, str]
 
 
 class Evidence(Struct, frozen=True):
@@ -22,18 +24,18 @@ class Evidence(Struct, frozen=True):
         return Evidence(*(getattr(self, name) or getattr(other, name) for name in self.__struct_fields__))
 
 
-def evidence_of(
-    clickhouse: ClickHouse, model: str, outcome: Outcome, table: str = "feedback_current", since: str = "1"
-) -> Evidence:
-    """What the labels of the outcome are; those that the condition `since` holds for."""
-    ((not_two, not_numbers, not_booleans, scored),) = clickhouse.rows(
-        "SELECT countIf(label IS NOT NULL AND ifNull(label_value, 2) NOT IN (0, 1)) > 0, "
-        "countIf(label IS NOT NULL AND (label_value IS NULL OR prediction_value IS NULL)) > 0, "
-        "countIf(label IS NOT NULL AND ifNull(prediction, '') NOT IN ('true', 'false')) > 0, "
-        f"countIf(score IS NOT NULL) > 0 FROM {clickhouse.database}.{table} "
-        f"WHERE model = {quote(model)} AND outcome = {quote(outcome.name)} AND {since}"
-    )
-    return Evidence(*map(bool, (not_two, not_numbers, not_booleans, scored)))
+def evidence_of(clickhouse: ClickHouse, condition: str, table: str = "feedback_current") -> dict[Outcomes, Evidence]:
+    """What the labels are of rows for which a condition holds, by (model, outcome)."""
+    return {
+        (model, outcome): Evidence(*map(bool, seen))
+        for model, outcome, *seen in clickhouse.rows(
+            "SELECT model, outcome, countIf(label IS NOT NULL AND ifNull(label_value, 2) NOT IN (0, 1)) > 0, "
+            "countIf(label IS NOT NULL AND (label_value IS NULL OR prediction_value IS NULL)) > 0, "
+            "countIf(label IS NOT NULL AND ifNull(prediction, '') NOT IN ('true', 'false')) > 0, "
+            f"countIf(score IS NOT NULL) > 0 FROM {clickhouse.database}.{table} WHERE {condition} "
+            "GROUP BY model, outcome"
+        )
+    }
 
 
 def kind_by(evidence: Evidence, model: str, outcome: Outcome) -> Kind:

@@ -13,7 +13,7 @@ from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
 from ...schemas.windows import TimeOf
 from . import statistics
-from .kinds import evidence_of, kind_by
+from .kinds import Evidence, evidence_of, kind_by
 from .ranking import ranked
 from .windows import Cell, Windows
 
@@ -70,7 +70,8 @@ def infer_kind(clickhouse: ClickHouse, windows: Windows) -> Kind:
         LoopwatchError: they don't say enough.
     """
     model, outcome = windows.model, windows.outcome
-    return kind_by(evidence_of(clickhouse, model, outcome), model, outcome)
+    evidence = evidence_of(clickhouse, windows.feedback)
+    return kind_by(evidence.get((model, outcome.name), Evidence()), model, outcome)
 
 
 def _measured(clickhouse: ClickHouse, windows: Windows, kind: Kind) -> Iterator[Quality]:

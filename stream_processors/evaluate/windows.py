@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ...infra.clickhouse import quote
+from ...infra.clickhouse import quote, quoted
 from ...schemas.outcomes import Outcome
 from ...schemas.windows import TimeOf, Window
 from ..lookups import instant as sql_instant
@@ -15,20 +15,24 @@ from .slices import MOST_VALUES, OTHER, Slicing
 
 
 class Cell(NamedTuple):
-    """A window by its start, and one slice of it; no slice has key and value ""."""
+    """A window by its start, and one slice of it; no slice has key and value "". Of several models at once, whose."""
 
     start: datetime
     key: str = ""
     value: str = ""
+    model: str = ""
 
     @classmethod
     def of(cls, start: int, slice_: Sequence[str]) -> "Cell":
-        """From what ClickHouse says: seconds since 1970, and (key, value)."""
+        """From what ClickHouse says: seconds since 1970, and (key, value) or (key, value, model)."""
         return cls(datetime.fromtimestamp(start, UTC), *slice_)
 
 
 class Windows(Struct, frozen=True):
-    """`since` is inclusive, `until` is not; both cut the rows. `starts` are the windows that are asked for, or all."""
+    """`since` is inclusive, `until` is not; both cut the rows. `starts` are the windows that are asked for, or all.
+
+    `models` are several models at once, in place of `model`: the queries of `statistics` then give cells of each.
+    """
 
     model: str
     outcome: Outcome
@@ -38,11 +42,16 @@ class Windows(Struct, frozen=True):
     until: datetime | None = None
     slicing: Slicing = Slicing()
     starts: tuple[int, ...] | None = None
+    models: tuple[str, ...] = ()
+
+    @property
+    def _of_model(self) -> str:
+        return f"model IN ({quoted(self.models)})" if self.models else f"model = {quote(self.model)}"
 
     @property
     def feedback(self) -> str:
         """Conditions on rows of `feedback_current`, but for their time."""
-        return f"model = {quote(self.model)} AND outcome = {quote(self.outcome.name)}"
+        return f"{self._of_model} AND outcome = {quote(self.outcome.name)}"
 
     @property
     def clock(self) -> str:
@@ -56,17 +65,18 @@ class Windows(Struct, frozen=True):
         with few predictions (by time of label, few labels), or few rows of `counted`, a source and clock.
         """
         conditions = f"{source} AND {self.within(clock)}"
-        rows = f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice, {select} FROM {conditions}"
+        rows = f"SELECT {self._start(clock)} AS start, {self._slice} AS slice, {select} FROM {conditions}"
         rows = f"SELECT * FROM ({rows}) WHERE {self._asked_for}"
         if not self.slicing.is_sliced:
             return f"({rows})"
         common = self._common(*(counted or self._counted(database)))
-        fold = f"if((start, slice) IN ({common}), slice, (slice.1, {quote(OTHER)}))"
+        rare = f"(slice.1, {quote(OTHER)}{', slice.3' if self.models else ''})"
+        fold = f"if((start, slice) IN ({common}), slice, {rare})"
         return f"(SELECT * REPLACE ({fold} AS slice) FROM ({rows}))"
 
     def predictions(self, database: str) -> str:
         """The predictions of the model as a `source` of cells."""
-        return f"{database}.predictions WHERE model = {quote(self.model)}"
+        return f"{database}.predictions WHERE {self._of_model}"
 
     def labels(self, database: str) -> str:
         """The feedback of the outcome as a `source` of cells; by time of label that which has one."""
@@ -100,7 +110,12 @@ class Windows(Struct, frozen=True):
     def _common(self, source: str, clock: str) -> str:
         """SQL of the (start, slice) that are kept by their value: the most frequent ones of each key."""
         return (
-            f"SELECT {self._start(clock)} AS start, {self.slicing.of_row} AS slice FROM {source} "
+            f"SELECT {self._start(clock)} AS start, {self._slice} AS slice FROM {source} "
             f"AND {self.within(clock)} GROUP BY start, slice "
-            f"ORDER BY count() DESC, slice LIMIT {MOST_VALUES} BY start, slice.1"
+            f"ORDER BY count() DESC, slice LIMIT {MOST_VALUES} BY start, slice.1{', slice.3' if self.models else ''}"
         )
+
+    @property
+    def _slice(self) -> str:
+        of_row = self.slicing.of_row
+        return f"tupleConcat({of_row}, tuple(toString(model)))" if self.models else of_row

@@ -222,7 +222,7 @@ def test_indicators_are_there_by_both_times(clickhouse: ClickHouse, reference: l
     ):
         windows = Windows("one-go", model.outcomes[0], Window.parse("6h"), time_of, slicing=Slicing(every=True))
         expected = {
-            (*cell, f"kpi.{name}"): (estimate.value, estimate.lower, estimate.upper, estimate.n)
+            (*cell[:3], f"kpi.{name}"): (estimate.value, estimate.lower, estimate.upper, estimate.n)
             for cell, estimates in kpis(clickhouse, windows, model.kpis).items()
             for name, estimate in estimates.items()
         }
@@ -261,7 +261,7 @@ def test_windows_whose_labels_are_out_have_estimates(clickhouse: ClickHouse) -> 
         until=starts[-1] + timedelta(hours=6),
     )  # fmt: skip
     assert found == {
-        (*cell, name): (each.value, each.lower, each.upper, each.n)
+        (*cell[:3], name): (each.value, each.lower, each.upper, each.n)
         for cell, of_cell in estimates_of(clickhouse, windows, model.kind, as_of).items()
         for name, each in of_cell.items()
     }
