@@ -20,7 +20,7 @@ from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.config import parse_config
-from loopwatch.stream_processors.evaluate.evaluator import Evaluator
+from loopwatch.stream_processors.live.evaluator import Evaluator
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
 from msgspec import Struct

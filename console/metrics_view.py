@@ -12,7 +12,7 @@ from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.errors import LoopwatchError
 from ..schemas.outcomes import Kind
 from ..stream_processors.evaluate.completeness import final_shares
-from ..stream_processors.evaluate.estimator import FINAL_SHARE, estimates_of, known_until
+from ..stream_processors.evaluate.estimates import FINAL_SHARE, estimates_of, known_until
 from ..stream_processors.evaluate.quality import Quality, infer_kind
 from ..stream_processors.evaluate.windows import Windows
 from .tabular import Report

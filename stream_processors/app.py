@@ -33,8 +33,8 @@ from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
 from .engine.schema import BatchSchema
 from .engine.transport import BatchConsumer, StartPositions, consumer_with, transport_with
-from .evaluate.evaluator import Evaluator
 from .join.rules import Rules
+from .live.evaluator import Evaluator
 from .lookups import Lookups
 from .ownership import Ownership
 from .partition import Limits

@@ -14,55 +14,34 @@ from threading import Event
 from typing import NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ...infra import metrics
-from ...infra.clickhouse import ClickHouse, quoted
+from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
-from ...schemas.errors import LoopwatchError
-from ...schemas.outcomes import Kind, LoopwatchConfig, ModelConfig, Outcome
-from ...schemas.partitioner import partition_of
+from ...schemas.outcomes import Kind, LoopwatchConfig, Outcome
 from ...schemas.windows import TimeOf, Window
-from ..lookups import instant
-from ..records import micros_of
+from ..evaluate.kpis import beside, kpis
+from ..evaluate.quality import Quality, quality
+from ..evaluate.slices import Slicing
+from ..evaluate.windows import Cell, Windows
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
 from .contents import Content, contents_of, stretches
 from .estimator import Estimator
-from .kinds import Evidence, Outcomes, evidence_of, kind_by
-from .kpis import beside, kpis
+from .models import EVER, Model, Models
 from .news import Buckets, News, find_news
-from .quality import Quality, quality
-from .series import KPIS, Due, Series, definition_of, series_of, starts_of
-from .slices import Slicing
-from .stored import Evaluated, Progress, Stored, read_progress, rows_of, stored_of, write_progress
-from .windows import Cell, Windows
+from .series import KPIS, Due, Series, series_of, starts_of
+from .stored import Evaluated, Stored, rows_of, stored_of
 
 log = logger(__name__)
 
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 2000
 _QUERIES_A_SERIES = 3
 # Of a tick; what is not estimated by then waits for the next one.
 _ESTIMATING_S = 0.5
 _ROWS_AT_ONCE = 20_000
-_WRITTEN_EVERY = timedelta(minutes=1)
 _JUST_AFTER = timedelta(microseconds=1)
-
-
-class _Model(Struct):
-    """What is known of a model that this worker evaluates."""
-
-    config: ModelConfig
-    progress: Progress | None
-    latest: datetime = _EVER
-    newest_s: float = 0.0
-    written: datetime = _EVER
-    evidence: dict[str, Evidence] = {}
-    is_met: bool = False
-    """Whether `evidence` is of all of its labels."""
-    definitions: dict[str, tuple[Kind | None, int]] = {}
 
 
 class _Alike(NamedTuple):
@@ -92,15 +71,11 @@ class Evaluator:
     ) -> None:
         """`overlap`: for how long after `_ingested_at` a row may still become visible."""
         self._clickhouse = clickhouse
-        self._config = config
         self._inserter = inserter
-        self._partitions = partitions
         self._overlap = overlap
         self._stop = stop
         self._now = now
-        self._owned: frozenset[int] = frozenset()
-        self._models: dict[str, _Model] = {}
-        self._ambiguous: set[tuple[str, str]] = set()
+        self._models = Models(clickhouse, config, partitions)
         self._agenda = Agenda()
         self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
@@ -117,7 +92,7 @@ class Evaluator:
         with metrics.EVALUATION_SECONDS.time():
             now = self._now()
             quiet = self._look(frozenset(owned), now)
-            newest = {name: model.newest_s for name, model in self._models.items()}
+            newest = {name: self._models[name].newest_s for name in self._models}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
             began = time.monotonic()
@@ -125,85 +100,26 @@ class Evaluator:
                 self._estimate(series, starts, now)
                 if self._stop.is_set() or time.monotonic() - began >= _ESTIMATING_S:
                     break
-            self._note_progress(now)
+            self._models.note_progress(self._agenda.unread_since(), now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
 
     def _look(self, owned: frozenset[int], now: datetime) -> set[str]:
         """Note the windows that changed; returns the models that nothing came for since the last look."""
-        for name in [name for name in self._models if self._home(name) not in owned]:
-            del self._models[name]
+        for name in self._models.own(owned):
             self._agenda.forget(name)
             self._estimator.forget(name)
-        if owned != self._owned:
-            self._owned = owned
-            for name, progress in read_progress(self._clickhouse).items():
-                if self._home(name) in owned and name not in self._models:
-                    self._models[name] = _Model(self._config.for_model(name), progress)
-        read_until = [model.progress.until for model in self._models.values() if model.progress is not None]
-        since = min(read_until, default=now) - self._overlap
-        news = {
-            name: each
-            for name, each in find_news(
-                self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators
-            ).items()
-            if self._home(name) in owned
-        }
-        for name in news.keys() - self._models.keys():
-            self._models[name] = _Model(self._config.for_model(name), None)
-        self._learn_kinds(news.keys(), since)
-        anew = {name for name, model in self._models.items() if self._is_new(model, changed=name in news)}
+        since = self._models.read_until(now) - self._overlap
+        found = find_news(self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators)
+        news = {name: each for name, each in found.items() if self._models.home(name) in owned}
+        anew, quiet = self._models.meet(news, since)
         if anew:
-            news |= find_news(self._clickhouse, _EVER, self._bucket_s, anew, anew & self._with_indicators)
+            news |= find_news(self._clickhouse, EVER, self._bucket_s, anew, anew & self._with_indicators)
         for name, each in news.items():
-            self._note(self._models[name], each, _EVER if name in anew else since)
-        quiet = {name for name, model in self._models.items() if name not in news or news[name].latest <= model.latest}
-        for name, each in news.items():
-            self._models[name].latest = max(self._models[name].latest, each.latest)
+            self._note(self._models[name], each, EVER if name in anew else since)
         return quiet
 
-    def _learn_kinds(self, changed: Collection[str], since: datetime) -> None:
-        """See what the labels of models look like whose kind nobody says: all of a new model, else what changed."""
-        unsaid = {name: model for name, model in self._models.items() if model.config.kind is None}
-        met = sorted(name for name in unsaid.keys() & changed if unsaid[name].is_met)
-        new = sorted(name for name, model in unsaid.items() if not model.is_met)
-        found: dict[Outcomes, Evidence] = {}
-        if met:
-            written = f"_ingested_at >= {instant(micros_of(since))} AND model IN ({quoted(met)})"
-            found |= evidence_of(self._clickhouse, written, "feedback")
-        if new:
-            found |= evidence_of(self._clickhouse, f"model IN ({quoted(new)})")
-        for (name, outcome), evidence in found.items():
-            seen = unsaid[name].evidence
-            seen[outcome] = seen.get(outcome, Evidence()) | evidence
-        for model in unsaid.values():
-            model.is_met = True
-
-    def _is_new(self, model: _Model, *, changed: bool) -> bool:
-        """Settle what the model's metrics are; whether they were never evaluated as such."""
-        if not changed and model.definitions:
-            return False
-        for outcome in model.config.outcomes:
-            kind = self._kind(model, outcome, model.evidence.get(outcome.name, Evidence()))
-            if kind is not None:
-                model.definitions[outcome.name] = kind, definition_of(model.config, outcome, kind)
-        if model.config.kpis:
-            model.definitions[KPIS] = None, definition_of(model.config, model.config.kpis)
-        return model.progress is None or model.progress.definition != _together(model)
-
-    def _kind(self, model: _Model, outcome: Outcome, evidence: Evidence) -> Kind | None:
-        if model.config.kind is not None:
-            return model.config.kind
-        try:
-            return kind_by(evidence, model.config.name, outcome)
-        except LoopwatchError as exc:
-            if (key := (model.config.name, outcome.name)) not in self._ambiguous:
-                log.warning("outcome is not evaluated", error=str(exc))
-                self._ambiguous.add(key)
-            model.definitions.pop(outcome.name, None)
-            return None
-
-    def _note(self, model: _Model, news: News, since: datetime) -> None:
+    def _note(self, model: Model, news: News, since: datetime) -> None:
         model.newest_s = max(model.newest_s, news.newest_s)
         for series in series_of(model.config):
             if series.outcome not in model.definitions:
@@ -240,7 +156,7 @@ class Evaluator:
         model = self._models[series.model]
         kind, _ = model.definitions[series.outcome]
         alone = series.model if series.outcome == KPIS or kind is Kind.RANKING else ""
-        return _Alike(_outcome(model.config, series), series.window, series.time_of, kind, model.config.segments, alone)
+        return _Alike(model.outcome(series.outcome), series.window, series.time_of, kind, model.config.segments, alone)
 
     def _restate(
         self,
@@ -279,12 +195,12 @@ class Evaluator:
     def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
         model = self._models[series.model]
         windows = Windows(
-            series.model, _outcome(model.config, series), series.window, series.time_of, _at(min(starts)),
+            series.model, model.outcome(series.outcome), series.window, series.time_of, _at(min(starts)),
             _at(max(starts) + series.window.size_s), Slicing(model.config.segments, every=True), tuple(sorted(starts)),
         )  # fmt: skip
         kind, _ = model.definitions[series.outcome]
         try:
-            self._estimator.estimate(windows, kind, self._home(series.model), now)
+            self._estimator.estimate(windows, kind, self._models.home(series.model), now)
         except ClickHouseError as exc:
             metrics.EVALUATION_ERRORS.inc()
             log.exception("estimation failed", exc, model=series.model, outcome=series.outcome)
@@ -300,38 +216,13 @@ class Evaluator:
             token = token_of(
                 [f"metrics:{each.due}:{each.revision}:{each.content}:{each.evaluated_at}" for each in windows]
             )
-            home = {self._home(each.due.series.model) for each in windows}
+            home = {self._models.home(each.due.series.model) for each in windows}
             self._inserter.insert("metrics", rows_of(windows), token, home)
 
     def _with_definition(self, due: Due, content: Content) -> Content:
         """Windows of another definition have other contents, though their rows be the same."""
         _, definition = self._models[due.series.model].definitions[due.series.outcome]
         return Content((content.hash + definition) % (1 << 64), content.revision)
-
-    def _note_progress(self, now: datetime) -> None:
-        unread = self._agenda.unread_since()
-        changed: dict[str, Progress] = {}
-        for name, model in self._models.items():
-            until = datetime.fromtimestamp(unread[name], UTC) if name in unread else now
-            before, model.progress = model.progress, Progress(_together(model), until)
-            if (
-                before is None
-                or before.definition != model.progress.definition
-                or now - model.written >= _WRITTEN_EVERY
-            ):
-                changed[name], model.written = model.progress, now
-        write_progress(self._clickhouse, changed, now)
-
-    def _home(self, model: str) -> int:
-        return partition_of(model, self._partitions)
-
-
-def _outcome(model: ModelConfig, series: Series) -> Outcome:
-    return next((each for each in model.outcomes if each.name == series.outcome), Outcome(KPIS))
-
-
-def _together(model: _Model) -> int:
-    return sum(definition for _, definition in model.definitions.values()) % (1 << 64)
 
 
 def _with_whole(due: Due, cells: Sequence[Quality]) -> Sequence[Quality]:

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from ...infra.clickhouse import ClickHouse, quote, quoted
 from ...schemas.windows import TimeOf, Window
+from ..evaluate.quality import Quality
 from ..lookups import instant
 from ..records import from_micros, micros_of
 from .contents import stretches
-from .quality import Quality
 from .series import KPIS, Due, Series
 
 LABELLED = "labelled"
