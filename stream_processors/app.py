@@ -236,6 +236,7 @@ async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator
             continue
         try:
             await asyncio.to_thread(evaluator.tick, worker.owned)
+            await asyncio.to_thread(evaluator.estimate)
         except (FencedError, ServiceUnavailable) as exc:
             log.warning("evaluation put off", error=str(exc)[:300])
         except Exception as exc:

@@ -13,7 +13,7 @@ from ..sink.inserts import Inserter, token_of
 from .series import Series
 
 # Each costs a few queries: the newest ones of a series, once a minute.
-_MOST = 8
+_MOST = 4
 _AT_MOST_EVERY = timedelta(minutes=1)
 
 _SCHEMA = pa.schema(

@@ -38,8 +38,7 @@ log = logger(__name__)
 
 _AT_ONCE = 2000
 _QUERIES_A_SERIES = 3
-# Of a tick; what is not estimated by then waits for the next one.
-_ESTIMATING_S = 0.5
+_ESTIMATING_S = 1.0
 _ROWS_AT_ONCE = 20_000
 _JUST_AFTER = timedelta(microseconds=1)
 
@@ -95,13 +94,23 @@ class Evaluator:
             newest = {name: self._models[name].newest_s for name in self._models}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
-            began = time.monotonic()
-            for series, starts in self._estimator.due(now):
-                self._estimate(series, starts, now)
-                if self._stop.is_set() or time.monotonic() - began >= _ESTIMATING_S:
-                    break
             self._models.note_progress(self._agenda.unread_since(), now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
+        return done
+
+    def estimate(self) -> int:
+        """Estimate the windows of as many series as fit in a second, at least of one if any waits; returns how many.
+
+        Raises:
+            FencedError: another worker owns the model now.
+            ServiceUnavailable: ClickHouse doesn't answer.
+        """
+        began, done = time.monotonic(), 0
+        for series, starts in self._estimator.due(self._now()):
+            self._estimate(series, starts, self._now())
+            done += 1
+            if self._stop.is_set() or time.monotonic() - began >= _ESTIMATING_S:
+                break
         return done
 
     def _look(self, owned: frozenset[int], now: datetime) -> set[str]:
