@@ -22,12 +22,12 @@ _USUAL = ("accuracy", "mae")
 
 
 def wide(found: Sequence[Quality], *, of_cohorts: bool, sliced: bool) -> Report:
-    """A row a window, a column a metric."""
+    """A row a window, by its begin in UTC; a column a metric."""
     names = list(dict.fromkeys(name for row in found for name in row.metrics))
     shown = ("window", *(("segment",) if sliced else ()), *(_OF_COHORT if of_cohorts else ()), "labelled", *names)
     rows: list[list[Any]] = []
     for row in found:
-        cells: list[Any] = [row.cell.start, *([row.cell.value] if sliced else [])]
+        cells: list[Any] = [f"{row.cell.start:%Y-%m-%d %H:%M}", *([row.cell.value] if sliced else [])]
         cells += [row.predictions, row.completeness] if of_cohorts else []
         rows.append(
             [*cells, row.labelled, *(row.metrics[name].value if name in row.metrics else None for name in names)]

@@ -150,7 +150,7 @@ def test_slices_have_shares_of_their_own(clickhouse: ClickHouse, planned: Rows) 
     asked = windows("planned", window=Window.tumbling(2 * DAY), slicing=Slicing(("country",)), since=NOW - 16 * DAY)
     shares = final_shares(clickhouse, asked, NOW)
     assert {cell.value for cell in shares} == {"de", "fr"}
-    for (start, _, segment), share in shares.items():
+    for (start, _, segment, _), share in shares.items():
         at = of_window(planned, start, 2 * DAY)
         at = at[planned["country"][at] == segment]
         assert share.n == len(at) - sum(planned["made"][at] < asked.since)

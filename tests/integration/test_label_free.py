@@ -135,7 +135,7 @@ def test_an_interval_holds_what_comes_out_about_as_often_as_it_says(clickhouse: 
     assert len(found) == 25
     for name in METRICS:
         inside = []
-        for (start, _, _), metrics in found.items():
+        for (start, *_), metrics in found.items():
             day = (start - BEGIN) / DAY
             values = realised(steady, (steady["made"] >= day) & (steady["made"] < day + 1))
             inside.append(holds(metrics[name], values[name]))
