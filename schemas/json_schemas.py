@@ -4,18 +4,18 @@ from typing import Any
 
 import msgspec
 
-from .config import MAX_ACTIONS, MAX_KPIS, MAX_OUTCOMES
+from .config import MAX_ACTIONS, MAX_KPIS, MAX_OUTCOMES, MAX_WINDOWS
 from .dead_letters import DeadLetter
 from .durations import format_duration
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS, Action, Prediction
 from .feedback import Feedback
 from .kpis import Measure, Per
-from .outcomes import DEFAULT_OUTCOME, Combine, Defaults, Kind, LabelRule, OnTimeout
+from .outcomes import DEFAULT_OUTCOME, DEFAULT_WINDOWS, Combine, Defaults, Kind, LabelRule, OnTimeout
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_DURATION_PATTERN = "^(?=.)([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
+_DURATION_PATTERN = "^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
 
 
 def wire_schemas() -> dict[str, Schema]:
@@ -59,6 +59,7 @@ def config_schema() -> Schema:
             | {"maxProperties": MAX_OUTCOMES},
             "segments": _names("Slices to watch, from `segments` or `features`.", MAX_SEGMENTS),
             "retention": _duration("For how long after a window's end a late action may revise.", Defaults().retention),
+            "windows": _windows("In which windows table `metrics` says how good the model is."),
             "kpis": _mapping("Business indicators, by name.", kpi, MAX_NAME_LENGTH) | {"maxProperties": MAX_KPIS},
         },
     )
@@ -68,6 +69,7 @@ def config_schema() -> Schema:
             "disorder": _duration("How far event times may be out of order.", Defaults().disorder),
             "orphan_grace": _duration("How long an action waits for its prediction.", Defaults().orphan_grace),
             "retention": _duration("Retention of models that set none.", Defaults().retention),
+            "windows": _windows("Windows of models that set none."),
         },
     )
     models = _mapping("Models by name; those not named get the default outcome.", model, MAX_ID_LENGTH)
@@ -117,6 +119,19 @@ def _names(description: str, most: int) -> Schema:
         "items": name,
         "maxItems": most,
         "uniqueItems": True,
+    }
+
+
+def _windows(description: str) -> Schema:
+    bare = _DURATION_PATTERN.removeprefix("^").removesuffix("$")
+    return {
+        "description": f"{description} A size, or size/step where they slide.",
+        "type": ["array", "null"],
+        "items": {"type": "string", "pattern": f"^{bare}(/{bare})?$"},
+        "maxItems": MAX_WINDOWS,
+        "uniqueItems": True,
+        "default": [str(window) for window in DEFAULT_WINDOWS],
+        "examples": [["1h", "7d/1d"]],
     }
 
 

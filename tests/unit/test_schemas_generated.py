@@ -1,6 +1,7 @@
 """The committed schema files are those of the types, and refuse what the decoder refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -159,6 +160,8 @@ def test_the_config_schema_takes_a_good_configuration() -> None:
         {"models": {"m": {"kpis": {"ctr": {"of": "click"}}}}},
         {"models": {"m": {"kpis": {"ctr": {"share": "click", "mean": "click"}}}}},
         {"models": {"m": {"kpis": {"ctr": {"count": "click", "per": "click"}}}}},
+        {"models": {"m": {"windows": ["soon"]}}},
+        {"models": {"m": {"windows": ["/1d"]}}},
         {"defaults": {"retain": "1d"}},
     ],
 )
@@ -167,6 +170,27 @@ def test_the_config_schema_refuses_what_loading_refuses(config: dict) -> None:
         parse_config(config)
     with pytest.raises(ValidationError):
         validator("loopwatch-config").validate(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [
+        ((), {"?": 1}),
+        (("defaults",), {"defaults": {"?": 1}}),
+        (("models", "m"), {"models": {"m": {"?": 1}}}),
+        (("models", "m", "outcomes", "o"), {"models": {"m": {"outcomes": {"o": {"?": 1}}}}}),
+        (("models", "m", "kpis", "k"), {"models": {"m": {"kpis": {"k": {"?": 1, "share": "a"}}}}}),
+    ],
+)
+def test_the_config_schema_has_every_key_that_loading_takes(path: tuple[str, ...], config: dict) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(config)
+    taken = set(re.search(r"\(allowed: (.*?)\)", str(refused.value))[1].split(", "))  # pyright: ignore
+    schema = json.loads((DIRECTORY / "loopwatch-config.schema.json").read_text(encoding="utf-8"))
+    for key in path:
+        named = schema.get("properties", {})
+        schema = named[key] if key in named else schema["additionalProperties"]
+    assert schema["properties"].keys() == taken
 
 
 def asyncapi() -> dict:
