@@ -107,7 +107,8 @@ class Evaluator:
         """
         began, done = time.monotonic(), 0
         for series, starts in self._estimator.due(self._now()):
-            self._estimate(series, starts, self._now())
+            if self._is_defined(series):
+                self._estimate(series, starts, self._now())
             done += 1
             if self._stop.is_set() or time.monotonic() - began >= _ESTIMATING_S:
                 break
@@ -140,7 +141,11 @@ class Evaluator:
                 for start in starts_of(series.window, bucket, self._bucket_s):
                     self._agenda.note(Due(series, start), since.timestamp())
 
-    def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
+    def _evaluate(self, noted: Sequence[Due], now: datetime) -> int:
+        dues = [due for due in noted if self._is_defined(due.series)]
+        for due in noted:
+            if not self._is_defined(due.series):
+                self._agenda.done(due, now.timestamp())
         contents, stored = contents_of(self._clickhouse, dues, self._bucket_s), stored_of(self._clickhouse, dues)
         changed: dict[_Alike, list[Due]] = defaultdict(list)
         for due in dues:
@@ -159,6 +164,10 @@ class Evaluator:
                 metrics.EVALUATION_ERRORS.inc()
                 log.exception("evaluation failed, tried again later", exc, models=len(of_alike))
         return sum(map(len, changed.values()))
+
+    def _is_defined(self, series: Series) -> bool:
+        """Whether it is still known what the metrics are: labels that came since may leave it open."""
+        return series.outcome in self._models[series.model].definitions
 
     def _alike(self, series: Series) -> "_Alike":
         """What the series shares with those that one query can evaluate together with it."""

@@ -342,6 +342,26 @@ def test_a_changed_definition_restates_everything(clickhouse: ClickHouse) -> Non
     assert len(rows_of(clickhouse, "redefined", "metrics")) == count
 
 
+def test_labels_that_leave_the_kind_open_stop_that_model_alone(clickhouse: ClickHouse) -> None:
+    predictions, feedback = events_of("open", 60)
+    store(clickhouse, "predictions", predictions)
+    labelled = [{**row, "outcome": "default"} for row in feedback if row["action_ts"] is not None]
+    store(clickhouse, "feedback", labelled[:-1])
+    evaluator = evaluator_of(clickhouse, LoopwatchConfig())
+    evaluator.tick(EVERYWHERE)
+    before = len(rows_of(clickhouse, "open"))
+    assert before > 0
+    # A boolean was predicted, and the label is a number of minutes.
+    store(clickhouse, "feedback", [{**labelled[-1], "label": "12", "label_value": 12.0, "revision": 99}])
+    others, _ = events_of("beside", 60)
+    store(clickhouse, "predictions", others)
+    for _ in range(2):
+        evaluator.tick(EVERYWHERE)
+        evaluator.estimate()
+    assert len(rows_of(clickhouse, "open")) == before
+    assert rows_of(clickhouse, "beside")
+
+
 def test_who_lost_its_partitions_writes_nothing(clickhouse: ClickHouse) -> None:
     predictions, feedback = events_of("fenced")
     store(clickhouse, "predictions", predictions)
