@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {database}.predictions
     scores          Map(LowCardinality(String), Float64)      COMMENT 'Multi-class probabilities',
     features_num    Map(LowCardinality(String), Nullable(Float64)) COMMENT 'Numeric features; a feature that was sent as null is here with NULL',
     features_cat    Map(LowCardinality(String), String)       COMMENT 'Categorical features: text as it is, booleans as true and false',
-    segments        Map(LowCardinality(String), String)       COMMENT 'Slices that the service named',
+    segments        Map(LowCardinality(String), String)       COMMENT 'Slices: those that the service named, and the features that segments of the model names',
     variants        Map(LowCardinality(String), String)       COMMENT 'Experiment to arm',
     latency_ms      Nullable(Float64)                         COMMENT 'Serving latency in milliseconds',
     cost_usd        Nullable(Float64)                         COMMENT 'Cost of the prediction in US dollars',

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
     prediction_value Nullable(Float64)                    COMMENT 'Predicted value as a number',
     score            Nullable(Float64)                    COMMENT 'Probability or confidence, 0 to 1',
     version          LowCardinality(String)               COMMENT 'Model version',
-    segments         Map(LowCardinality(String), String)  COMMENT 'Slices that the service named',
+    segments         Map(LowCardinality(String), String)  COMMENT 'Slices: those that the service named, and the features that segments of the model names',
     variants         Map(LowCardinality(String), String)  COMMENT 'Experiment to arm',
     prediction_ts    DateTime64(6, 'UTC')                 COMMENT 'Event time of the prediction',
     action_ts        Nullable(DateTime64(6, 'UTC'))       COMMENT 'Event time of the deciding action',

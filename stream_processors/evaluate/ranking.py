@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from ...detectors.quality.binary import of_decisions, of_scores
 from ...detectors.quality.estimates import Estimate
 from ...detectors.quality.ranking import CUTS, AtCut, Moments, Requests, Shown, of_requests, of_shown
-from ...infra.clickhouse import ClickHouse, quote
+from ...infra.clickhouse import ClickHouse
 from ...schemas.windows import TimeOf
 from . import statistics
+from .classes import has_label, is_positive
 from .sums import bounded_sum
 from .windows import Cell, Windows
 
@@ -139,7 +140,5 @@ def _judged(windows: Windows) -> tuple[str, str, str]:
     positive, number = windows.outcome.positive, "greatest(assumeNotNull(label_value), 0)"
     if positive is None:
         return "label_value IS NOT NULL", "assumeNotNull(label_value) > 0", number
-    if positive.comparison is None:
-        is_it = f"assumeNotNull(label) = {quote(positive.text)}"
-        return "label IS NOT NULL", is_it, f"toFloat64({is_it})"
-    return "label_value IS NOT NULL", f"assumeNotNull(label_value) {positive.comparison} {positive.bound!r}", number
+    relevant = is_positive(positive)
+    return has_label(positive), relevant, number if positive.comparison else f"toFloat64({relevant})"
