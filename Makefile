@@ -59,7 +59,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what tests and benchmarks need"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flights,bench,dev]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flights,reports,bench,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/bin/python:
