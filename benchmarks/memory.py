@@ -23,7 +23,7 @@ import msgspec
 import psutil
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.schemas.partitioner import partitions_of
-from loopwatch.stream_processors.app import spare_the_collector
+from loopwatch.stream_processors.app import prepare_process
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import ENTRY_BYTES
 from loopwatch.stream_processors.output import Flush
@@ -142,7 +142,7 @@ def measure(kind: str, predictions: int) -> Memory:
 
     Raises RuntimeError if not all predictions are pending in the end.
     """
-    spare_the_collector()
+    prepare_process()
     Joiner().join(_batches(kind, range(WARM_UP), seed=1), _START)
     joiner, before = Joiner(), _rss_bytes()
     joiner.join(_batches(kind, range(predictions // 2), seed=2), _START)

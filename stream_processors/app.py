@@ -19,6 +19,7 @@ import faust
 from faust.types import TP
 
 from ..infra import metrics
+from ..infra.allocator import give_memory_back
 from ..infra.clickhouse import ClickHouse
 from ..infra.kafka_admin import TopicInfo, apply_topics, input_topics
 from ..infra.logs import logger
@@ -73,6 +74,7 @@ def run_worker(settings: Settings) -> int:
     Raises:
         LoopwatchError: it could not start: a setting, the configuration, or a service at its address.
     """
+    prepare_process()
     config = load_config(Path(settings.config) if settings.config else None)
     clickhouse = ClickHouse(settings)
     apply_tables(clickhouse, settings)
@@ -87,7 +89,6 @@ def run_worker(settings: Settings) -> int:
     )  # fmt: skip
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
-    spare_the_collector()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     try:
         asyncio.run(_run(settings, worker, evaluator, stop))
@@ -188,8 +189,12 @@ def faust_app(
     return app
 
 
-def spare_the_collector() -> None:
-    """Have Python's cycle collector look less often: what a worker makes dies by reference count."""
+def prepare_process() -> None:
+    """Before threads start: have memory that is freed go back, and Python's cycle collector look less often.
+
+    What a worker makes dies by reference count.
+    """
+    give_memory_back()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
 

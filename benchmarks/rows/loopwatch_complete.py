@@ -15,7 +15,7 @@ from loopwatch.infra.kafka_admin import apply_topics, input_topics
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.outcomes import LoopwatchConfig
-from loopwatch.stream_processors.app import build_inserter, build_worker, faust_app, spare_the_collector
+from loopwatch.stream_processors.app import build_inserter, build_worker, faust_app, prepare_process
 from msgspec.structs import replace
 
 from ..measurement import Counts, Measurement, Stopwatch
@@ -39,7 +39,7 @@ def run(settings: Settings, counts: Counts) -> Measurement:
 
 
 async def _run(settings: Settings, counts: Counts) -> Measurement:
-    spare_the_collector()
+    prepare_process()
     clickhouse = ClickHouse(settings)
     apply_tables(clickhouse, settings)
     apply_topics(settings)

@@ -6,7 +6,7 @@ from typing import Any
 import faust
 from loopwatch.infra.settings import Settings
 from loopwatch.schemas.decode import action_decoder, prediction_decoder
-from loopwatch.stream_processors.app import faust_app, spare_the_collector
+from loopwatch.stream_processors.app import faust_app, prepare_process
 
 from ..measurement import Counts, Measurement, Stopwatch
 
@@ -38,7 +38,7 @@ async def _run(settings: Settings, counts: Counts) -> Measurement:
         return {}
 
     app: faust.App = faust_app(settings, on_batch, from_the_start)
-    spare_the_collector()
+    prepare_process()
     await app.start()
     try:
         return await done
