@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import optimize, stats
 
+from .categorical import chi_square
 from .cells import Ints, Pair
 
 _LEAST_EXPECTED = 20
@@ -40,7 +41,7 @@ def chi_square_bound(reference: Ints, current: Ints) -> float:
         tables = tables[:, :-1]
     if tables.shape[1] < 2:
         return 1.0
-    return float(stats.chi2_contingency(tables, correction=False).pvalue)
+    return float(stats.chi2.sf(chi_square(tables[0], tables[1]), tables.shape[1] - 1))
 
 
 def _chernoff(observed: float, weights: np.ndarray) -> float:

@@ -25,7 +25,7 @@ def jensen_shannon(reference: Counts, current: Counts) -> Floats:
 
 
 def psi(reference: Counts, current: Counts) -> Floats:
-    """The population stability index. Empty cells count as half a value (Krichevsky and Trofimov), so that it is finite.
+    """The population stability index. Empty cells count as half a value, so that it is finite.
 
     >>> round(float(psi(np.array([50, 50]), np.array([60, 40]))), 3)
     0.04

@@ -18,7 +18,7 @@ _NAMED = 256
 
 
 class Pair(NamedTuple):
-    """Counts of both sides in the same bins, in ascending order; `points` is where each bin's numbers are on average."""
+    """Counts of both sides in the same bins, in ascending order; `points` are the means of the bins."""
 
     reference: Ints
     current: Ints
@@ -46,7 +46,8 @@ class Pair(NamedTuple):
 
 def pair(reference: Numbers, current: Numbers) -> Pair:
     """Both sides in the bins that either has."""
-    bins = np.union1d(reference.bins, current.bins)
+    bins = np.sort(np.concatenate((reference.bins, current.bins)), kind="stable")
+    bins = bins[np.diff(bins, append=bins[-1:] + 1) > 0]
     counts = np.zeros((2, bins.size), np.int64)
     sums = np.zeros(bins.size)
     for side, numbers in enumerate((reference, current)):

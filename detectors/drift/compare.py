@@ -50,8 +50,8 @@ def compare(
 ) -> Drift:
     """Have the values changed?
 
-    `method` is one of `methods.NUMERIC` or `methods.CATEGORICAL`. Without it the one with the best power, as measured by
-    `benchmarks.detection.false_alarms`: numbers by Wasserstein's distance and Anderson's and Darling's statistic,
+    `method` is one of `methods.NUMERIC` or `methods.CATEGORICAL`. Without it the one with the best power (measured
+    by `benchmarks.detection.false_alarms`): numbers by Wasserstein's distance and Anderson's and Darling's statistic,
     categories by χ² and the largest residual, two categories by Fisher's exact test.
 
     Raises:
@@ -158,7 +158,8 @@ def _categories(parts: _Parts, method: str | None) -> Drift:
         method, effect = method or methods.OF_CATEGORIES, distance
         test = permutation_test(
             reference, current, methods.CATEGORICAL[method], seed=parts.seed,
-            stages=_stages(effect, parts.limits.categorical), certain=lambda: chi_square_bound(reference, current) < 1e-5,
+            stages=_stages(effect, parts.limits.categorical),
+            certain=lambda: chi_square_bound(reference, current) < 1e-5,
         )  # fmt: skip
         p_value, statistic = test.p_value, methods.category_statistic(method, both.reference, both.current)
         if p_value <= 2 / (test.draws + 1):

@@ -28,8 +28,8 @@ def decide(drifts: Sequence[Drift], level: float = 0.05, dependence: Dependence 
     """All comparisons of a window, over features, segments and questions, with `q_value`, `drifted` and `reason`.
 
     Of those called drifted at most the share `level` is false, on average; if nothing changed at all, at most in the
-    share `level` of windows anything is called drifted. Questions have weights (Genovese, Roeder and Wasserman, Biometrika
-    2006). What is too small to matter has no part in it: its p-value counts as 1.
+    share `level` of windows anything is called drifted. Questions have weights (Genovese, Roeder and Wasserman,
+    Biometrika 2006). What is too small to matter has no part in it: its p-value counts as 1.
 
     Raises:
         ValueError: the level is not between 0 and 1.
@@ -51,9 +51,7 @@ def decide(drifts: Sequence[Drift], level: float = 0.05, dependence: Dependence 
     return found
 
 
-def adjusted(
-    p_values: Floats, dependence: Dependence = Dependence.POSITIVE, weights: Floats | None = None
-) -> Floats:
+def adjusted(p_values: Floats, dependence: Dependence = Dependence.POSITIVE, weights: Floats | None = None) -> Floats:
     """q-values: the least level at which each would be rejected. Weights are made to be 1 on average.
 
     >>> adjusted(np.array([0.01, 0.02, 0.5])).round(3).tolist()

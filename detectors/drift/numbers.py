@@ -70,17 +70,23 @@ def of_values(values: NDArray[np.floating] | Sequence[float]) -> Numbers:
     if not np.isfinite(numbers.sum()):
         numbers = numbers[np.isfinite(numbers)]
     bits = numbers.view(np.int64)
-    # The upper bits with the sign: an index into both halves of a table of all bins.
-    index = (bits >> _FRACTION_BITS) & (2 * _BINS - 1)
-    up = ((bits & _FRACTION) + _ROUND) >> _STEP_BITS
-    counts = np.bincount(index, minlength=1)
-    (held,) = np.nonzero(counts)
-    steps = np.bincount(index, up)[held]
-    squares = np.bincount(index, up * up)[held]
+    # The upper bits with the sign: an index into a table of all bins, then one of those that hold anything. Counting
+    # into a short table takes half the time.
+    index = (bits.view(np.uint64) >> np.uint64(_FRACTION_BITS)).view(np.int64)
+    seen = np.zeros(2 * _BINS, np.bool_)
+    seen[index] = True
+    held = np.flatnonzero(seen)
+    places = np.empty(2 * _BINS, np.int32)
+    places[held] = np.arange(held.size)
+    place = places[index]
+    up = (((bits & _FRACTION) + _ROUND) >> _STEP_BITS).astype(np.float64)
+    n = np.bincount(place, minlength=held.size).astype(np.int64)
+    steps = np.bincount(place, up, held.size).astype(np.float64)
+    squares = np.bincount(place, up * up, held.size).astype(np.float64)
     bins = np.where(held < _BINS, held, _BINS - held)
     # Minus zero is zero.
     order = np.argsort(bins, kind="stable")
-    bins, n, steps, squares = bins[order], counts[held][order], steps[order], squares[order]
+    bins, n, steps, squares = bins[order], n[order], steps[order], squares[order]
     if bins.size and np.any(bins[1:] == bins[:-1]):
         bins, start = np.unique(bins, return_index=True)
         n, steps, squares = (np.add.reduceat(each, start) for each in (n, steps, squares))

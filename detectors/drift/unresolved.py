@@ -13,8 +13,8 @@ _SHARE = 0.01
 def within_bins(reference: Numbers, current: Numbers) -> float | None:
     """p-value, two-sided, of the mean shift inside of the bins; None where bins resolve 99 % of the variance.
 
-    A panes' bin knows mean and variance of its numbers: the shifts are weighted by how many numbers their bins hold, and
-    held against the normal distribution.
+    A bin knows mean and variance of its numbers: the shifts are weighted by how many numbers their bins hold, and held
+    against the normal distribution.
     """
     total = reference.variance
     if not total > 0 or float(reference.within.sum()) / reference.total < _SHARE * total:
