@@ -1,0 +1,1 @@
+"""Detectors held against their claims and their peers: false alarms, power, delay, speed."""
