@@ -55,8 +55,8 @@ def from_counts(value: float, gradient: Mapping[K, float], counts: Mapping[K, in
     """A smooth function of multinomial counts, between 0 and 1, with the delta method's interval.
 
     `gradient` holds its derivatives by each count's *share*, `counts` the counts; as for F1 in Takahashi et al.,
-    "Confidence interval for micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 2022. The order of the
-    counts doesn't show.
+    "Confidence interval for micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 2022.
+    The order of the counts doesn't show.
     """
     n = sum(counts.values())
     first = math.fsum(gradient[name] * count / n for name, count in counts.items())
