@@ -56,10 +56,11 @@ def from_counts(value: float, gradient: Mapping[K, float], counts: Mapping[K, in
 
     `gradient` holds its derivatives by each count's *share*, `counts` the counts; as for F1 in Takahashi et al.,
     "Confidence interval for micro-averaged F1 and macro-averaged F1 scores", Applied Intelligence 2022.
+    The order of the counts doesn't show.
     """
     n = sum(counts.values())
-    first = sum(gradient[name] * count / n for name, count in counts.items())
-    second = sum(gradient[name] ** 2 * count / n for name, count in counts.items())
+    first = math.fsum(gradient[name] * count / n for name, count in counts.items())
+    second = math.fsum(gradient[name] ** 2 * count / n for name, count in counts.items())
     half = _Z * math.sqrt(max(0.0, second - first * first) / n)
     return Estimate(value, n, max(0.0, value - half), min(1.0, value + half))
 

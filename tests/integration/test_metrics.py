@@ -18,6 +18,7 @@ from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
 from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
 from loopwatch.stream_processors.evaluate.slices import Slicing
+from loopwatch.stream_processors.evaluate.sums import bounded_sum
 from loopwatch.stream_processors.evaluate.windows import Windows
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
@@ -395,6 +396,12 @@ def test_the_confusion_matrix_is_that_of_scikit_learn(
         for j, prediction in enumerate(names)
         if matrix[i, j]
     }
+
+
+def test_a_sum_has_the_same_bits_however_often_it_was_asked_for(clickhouse: ClickHouse) -> None:
+    sums = f"SELECT number % 5000 AS g, {bounded_sum('log(1 + number)')} FROM numbers(20000) GROUP BY g ORDER BY g"
+    first, *others = [list(clickhouse.rows(sums)) for _ in range(6)]
+    assert all(each == first for each in others)
 
 
 def test_the_worst_slice_is_the_broken_one(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,3 +92,8 @@ def test_any_confusion_gives_scikit_learns_means(pairs: list[tuple[str, str]]) -
     for average in ("macro", "weighted"):
         expected = sk.f1_score(truth, said, average=average, zero_division=0)
         assert found[f"{average}_f1"].value == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), st.integers(1, 20), min_size=2))
+def test_the_order_of_a_confusion_does_not_show(confusion: dict[tuple[str, str], int]) -> None:
+    assert of_confusion(dict(reversed(confusion.items()))) == of_confusion(confusion)
