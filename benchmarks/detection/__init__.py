@@ -1,0 +1,1 @@
+"""How well and how fast detectors find what they are there to find."""
