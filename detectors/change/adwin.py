@@ -120,7 +120,9 @@ class Adwin(NumberDetector):
 def _unpacked(state: bytes) -> tuple[dict[str, Any], list[Buckets]]:
     """Fields and levels from the bytes that River's ADWIN gives of itself."""
     *_, total, variance, width, total_width, n, most, tick, detections, n_levels = _HEAD.unpack_from(state)
-    fields = dict(zip(_CHANGED, (total, variance, width, total_width, n, most, tick, detections), strict=True))
+    fields: dict[str, Any] = dict(
+        zip(_CHANGED, (total, variance, width, total_width, n, most, tick, detections), strict=True)
+    )
     at, levels = _HEAD.size, []
     for _ in range(n_levels):
         _, used = _ROW.unpack_from(state, at)

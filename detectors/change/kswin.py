@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from statistics import fmean
+from typing import cast
 
 from msgspec import Struct
 from river import drift
@@ -72,7 +73,8 @@ class Kswin(NumberDetector):
         if len(before) < size - 1:
             self.score = 0.0
             return None
-        self.score = strength(-math.log(max(river.p_value, 1e-300)), -math.log(river.alpha))
+        p_value = max(cast(float, river.p_value), 1e-300)
+        self.score = strength(-math.log(p_value), -math.log(river.alpha))
         if not river.drift_detected:
             return None
         newest = self.parameters["stat_size"]

@@ -46,8 +46,8 @@ class PageHinkley(NumberDetector):
     """River's Page-Hinkley test, for rises (`mode="up"`), falls (`"down"`) or `"both"`.
 
     It begins anew behind each finding. `since` is when the sum was last within half a threshold of its extreme: the
-    extreme itself, the usual estimate, is too early by thousands of values where deviations wander. `delta` and `threshold` are in units of the values: its defaults are for errors, and losses of another
-    size need others.
+    extreme itself, the usual estimate, is too early by thousands of values where deviations wander. `delta` and
+    `threshold` are in units of the values: the defaults are for errors, and losses of another size need others.
 
     Parameters: `min_instances` before the first test; `delta`, the change that is let pass; `threshold` of the sum;
     `alpha`, by which older deviations fade; `mode`.

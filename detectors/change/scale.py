@@ -10,7 +10,7 @@ _MOST = 30.0
 
 
 class Scale(Struct):
-    """What x is: asinh(x / unit) - centre. Near-linear below the unit, logarithmic beyond it, the same from 30 units on.
+    """What x is: asinh(x / unit) - centre. Near-linear below the unit, logarithmic beyond, constant from 30 units.
 
     The unit is the mean magnitude of the first block that is not all zeros, 0 until there is one; the centre is the
     mean of that block. `distinct` are the values seen as long as they are two at most, and empty from the third on
