@@ -7,9 +7,9 @@ Anything random in a detector comes from a seed that is part of its state.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct, convert
 
 V = TypeVar("V")
 
@@ -31,6 +31,15 @@ class Finding(Struct, frozen=True):
     """What was typical before, where the detector can say; in units of the values."""
     seen: float | None = None
     """What is typical since then, or the value itself of an anomaly."""
+
+
+class _Frame(Struct, frozen=True):
+    """What is the same in the snapshots of all detectors."""
+
+    n: Annotated[int, Meta(ge=0)]
+    score: Annotated[float, Meta(ge=0, le=1)]
+    drift_detected: bool
+    state: dict[str, Any]
 
 
 class Detector(ABC, Generic[V]):
@@ -83,20 +92,21 @@ class Detector(ABC, Generic[V]):
         Raises:
             SnapshotError: it is another detector's, another version's, or damaged.
         """
+        if not isinstance(snapshot, Mapping):
+            raise SnapshotError(f"a snapshot of {cls.name!r} is a mapping, not {type(snapshot).__name__}")
         name, version = snapshot.get("detector"), snapshot.get("version")
         if (name, version) != (cls.name, cls.version):
             raise SnapshotError(
                 f"a snapshot of {name!r}, version {version!r}: {cls.name!r} reads version {cls.version}"
             )
         try:
-            restored = cls._of_state(snapshot["state"])
-            restored.n = int(snapshot["n"])
-            restored.score = float(snapshot["score"])
-            restored.drift_detected = bool(snapshot["drift_detected"])
+            frame = convert(snapshot, _Frame)
+            restored = cls._of_state(frame.state)
         except SnapshotError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
             raise SnapshotError(f"a damaged snapshot of {cls.name!r}: {exc!r}") from exc
+        restored.n, restored.score, restored.drift_detected = frame.n, frame.score, frame.drift_detected
         return restored
 
     @abstractmethod
