@@ -3,18 +3,15 @@
 A million predictions with their labels, half of them as a reference. Loopwatch asks its ClickHouse (embedded) for the
 quality of both halves with intervals, and for the distribution of every feature in both: missing rates, means,
 quantiles, categories, and how far they moved (Wasserstein by deviation, Jensen–Shannon) from the panes' histograms.
-Evidently runs its classification and drift presets over the same rows, in memory, in an environment of its own. What
-comes before is not counted: storing here, reading and importing there. Writes ``results/metrics_speed.json``.
+Evidently runs its classification and drift presets over the same rows, in memory. What comes before is not counted:
+storing here, importing and making data sets there. Writes ``results/metrics_speed.json``.
 """
 
 import argparse
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -28,13 +25,12 @@ from loopwatch.schemas.windows import Window
 from loopwatch.stream_processors.evaluate.panes import Distribution, Stretch, distributions
 from loopwatch.stream_processors.evaluate.quality import Quality, quality
 from loopwatch.stream_processors.evaluate.windows import Windows
-from pyarrow import parquet
 from rich.console import Console
 from rich.table import Table
 
 from ..machine import Machine
-from ..peer_environment import peer_environment
 from ..throughput import RESULTS
+from .presets import presets
 from .rows import BEGIN, DAYS, MODEL, OUTCOME, feedback, half, predictions, rows
 
 TARGET = 50.0
@@ -48,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="how often Loopwatch is asked; the median counts")
     options = parser.parse_args(arguments)
     console, machine, table = Console(), Machine.here(), rows(options.rows)
-    evidently = _evidently(table)
+    evidently_s, evidently = presets(table)
     port = free_port()
     command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
     with ChildProcess(command, name="embedded ClickHouse") as server:
@@ -62,31 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "distributions and shifts": _seconds(lambda: _shifts(clickhouse), options.repeats),
         }
         accuracy = _quality(clickhouse)[1].metrics["accuracy"].value
-    if abs(accuracy - evidently["metrics"]["Accuracy"]) > 1e-9:
-        raise RuntimeError(f"accuracy is {accuracy} here and {evidently['metrics']['Accuracy']} there")
+    if abs(accuracy - evidently["Accuracy"]) > 1e-9:
+        raise RuntimeError(f"accuracy is {accuracy} here and {evidently['Accuracy']} there")
     ratios = {
-        "classification": evidently["seconds"]["classification"] / ours["quality"],
-        "classification and drift": evidently["seconds"]["classification and drift"] / sum(ours.values()),
+        "classification": evidently_s["classification"] / ours["quality"],
+        "classification and drift": evidently_s["classification and drift"] / sum(ours.values()),
     }
-    console.print(_as_table(options.rows, ours, evidently["seconds"], ratios, machine))
+    console.print(_as_table(options.rows, ours, evidently_s, ratios, machine))
     RESULTS.mkdir(exist_ok=True)
     document = {
         "machine": machine, "rows": options.rows, "loopwatch_s": ours, "stored_s": stored_s,
-        "evidently_s": evidently["seconds"], "ratios": ratios, "target": TARGET,
+        "evidently_s": evidently_s, "ratios": ratios, "target": TARGET,
     }  # fmt: skip
     (RESULTS / "metrics_speed.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
     return 0
-
-
-def _evidently(table: pa.Table) -> dict[str, dict[str, float]]:
-    python = peer_environment("evidently", Path(__file__).with_name("evidently.txt"))
-    with tempfile.TemporaryDirectory(prefix="loopwatch-evidently-") as directory:
-        file = Path(directory, "rows.parquet")
-        parquet.write_table(table, file)
-        request = {"rows": str(file), "half": int(half().timestamp() * 1_000_000)}
-        script = [str(python), str(Path(__file__).with_name("presets.py"))]
-        answer = subprocess.run(script, input=msgspec.json.encode(request), stdout=subprocess.PIPE, check=True)
-        return msgspec.json.decode(answer.stdout)
 
 
 def _store(clickhouse: ClickHouse, table: pa.Table) -> float:

@@ -91,6 +91,8 @@ class Betting(Detector[float]):
         bets = self._factors.shape[1]
         self._taken = 0
         self._capital = np.zeros(bets)
+        # What each bet won in a row, as a logarithm: where that began to grow is where the change is (Page's CUSUM).
+        self._run = np.zeros(bets)
         self._since = np.full(bets, self.n)
         self._sums, self._counts = np.zeros(bets), np.zeros(bets)
 
@@ -100,12 +102,14 @@ class Betting(Detector[float]):
         self._taken += 1
         put_in = math.log(2) * (1 / math.log(self._taken + 1) - 1 / math.log(self._taken + 2))
         kept_back = math.log(2) / math.log(self._taken + 2)
-        anew = self._capital <= put_in
+        anew = self._run <= 0
         self._since = np.where(anew, self.n, self._since)
         self._sums = np.where(anew, 0.0, self._sums) + value
         self._counts = np.where(anew, 0.0, self._counts) + 1
-        cell = int(np.searchsorted(self._ends, bin_of(value)))
-        self._capital = (self._capital + put_in) * self._factors[min(cell, len(self._ends) - 1)]
+        cell = min(int(np.searchsorted(self._ends, bin_of(value))), len(self._ends) - 1)
+        factors = self._factors[cell]
+        self._run = np.maximum(0.0, self._run + np.log(factors))
+        self._capital = (self._capital + put_in) * factors
         wealth = float(self._capital.mean()) + kept_back
         self.score = min(1.0, max(0.0, math.log(wealth) / -math.log(self._level / 2)))
         if wealth < 2 / self._level:
@@ -127,6 +131,7 @@ class Betting(Detector[float]):
             "typical": self._typical,
             "taken": self._taken,
             "capital": self._capital.tolist(),
+            "run": self._run.tolist(),
             "since": self._since.tolist(),
             "sums": self._sums.tolist(),
             "counts": self._counts.tolist(),
@@ -143,7 +148,7 @@ class Betting(Detector[float]):
         detector._configure(ends, scores, null, float(state["level"]), float(state["typical"]))
         detector._begin()
         detector._taken = int(state["taken"])
-        for name in ("capital", "sums", "counts"):
+        for name in ("capital", "run", "sums", "counts"):
             restored = np.array(state[name], np.float64)
             if restored.shape != detector._capital.shape:
                 raise SnapshotError(f"a damaged snapshot of 'betting': {name} has another shape")

@@ -120,7 +120,7 @@ def _numbers(parts: _Parts, method: str) -> Drift:
     both = pair(before, after)
     deviation = math.sqrt(before.variance)
     shifts = [float(rank_shift(both.reference, both.current))]
-    if deviation > 0:
+    if 0 < deviation < math.inf:
         shifts.append(float(wasserstein(both.reference, both.current, both.points)) / deviation)
         shifts.append(abs(after.average - before.average) / deviation)
     cells, effect = both.grouped(), max(shifts)

@@ -104,6 +104,9 @@ def _numbers(
     sign = np.where(bins < 0, -1.0, 1.0)
     step = width / _STEPS
     safe = np.maximum(n, 1)
-    return Numbers(
-        bins, n, sign * (inner + step * (steps / safe)), step**2 * np.maximum(0.0, squares - steps**2 / safe)
-    )
+    # The largest numbers there are have no finite squares.
+    with np.errstate(over="ignore"):
+        apart = np.maximum(0.0, squares - steps**2 / safe)
+        within = np.where(apart > 0, step**2, 0.0) * apart
+        mean = np.minimum(inner + step * (steps / safe), np.finfo(np.float64).max)
+    return Numbers(bins, n, sign * mean, within)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from .numeric import Floats
+
 _EXACT_UP_TO = 100_000
 """Possible outcomes for which the exact test is done; beyond, the score test has the same p-value."""
 
@@ -45,7 +47,16 @@ def rate_test(reference: int, of_reference: int, current: int, of_current: int) 
     if most - least > _EXACT_UP_TO:
         z = standardised / (1 / of_reference + 1 / of_current) ** 0.5
         return RateTest(difference, standardised, float(2 * stats.norm.sf(abs(z))), "score")
-    chances = stats.hypergeom.pmf(np.arange(least, most + 1), whole, total, of_current)
+    chances = _chances(least, most, total, of_reference, of_current)
     # The same as scipy's: outcomes that are as unlikely, up to rounding.
     p = float(chances[chances <= chances[current - least] * (1 + 1e-7)].sum())
     return RateTest(difference, standardised, min(1.0, p), "exact")
+
+
+def _chances(least: int, most: int, total: int, of_reference: int, of_current: int) -> Floats:
+    """Hypergeometric chances of each outcome, from the ratios of neighbours: fast, and no large logarithms cancel."""
+    k = np.arange(least, most, dtype=np.float64)
+    ratios = np.log((total - k) * (of_current - k)) - np.log((k + 1) * (of_reference - total + k + 1))
+    logs = np.concatenate(([0.0], ratios.cumsum()))
+    chances = np.exp(logs - logs.max())
+    return chances / chances.sum()
