@@ -19,7 +19,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pyarrow as pa
-from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
@@ -32,6 +31,7 @@ from pyarrow import parquet
 from rich.console import Console
 from rich.table import Table
 
+from ..clickhouse_process import clickhouse_process
 from ..machine import Machine
 from ..peer_environment import peer_environment
 from ..throughput import RESULTS
@@ -49,11 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console, machine, table = Console(), Machine.here(), rows(options.rows)
     evidently = _evidently(table)
-    port = free_port()
-    command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
-    with ChildProcess(command, name="embedded ClickHouse") as server:
-        server.wait_until(lambda: accepts_connections(port), 60)
-        settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}")
+    with clickhouse_process() as server:
+        settings = Settings(clickhouse_url=server.url)
         clickhouse = ClickHouse(settings)
         apply_tables(clickhouse, settings)
         stored_s = _store(clickhouse, table)
