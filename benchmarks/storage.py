@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
+from loopwatch.infra.child_process import ChildProcess
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.kafka_admin import apply_topics
 from loopwatch.infra.real_kafka import RealKafka
@@ -27,6 +27,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from .clickhouse_process import clickhouse_process
 from .events import PREDICTIONS_PER_SECOND, history
 from .machine import Machine
 from .measurement import Counts
@@ -53,15 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console, machine = Console(), Machine.here()
     sizes: list[Size] = []
     with tempfile.TemporaryDirectory(prefix="loopwatch-storage-", ignore_cleanup_errors=True) as directory:
-        port = free_port()
-        command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
         data = Path(directory, "kafka")
-        with ChildProcess(command, name="embedded ClickHouse") as server, RealKafka(data_dir=data) as kafka:
-            server.wait_until(lambda: accepts_connections(port), 60)
+        with clickhouse_process() as server, RealKafka(data_dir=data) as kafka:
             for workload, events in (("benchmark", _benchmark(options.events)), ("flights", iter(flight_events()))):
                 settings = Settings(
                     kafka_bootstrap=kafka.bootstrap,
-                    clickhouse_url=f"http://127.0.0.1:{port}",
+                    clickhouse_url=server.url,
                     clickhouse_database=f"storage_{workload}",
                     topic_prefix=f"{workload}.",
                     consumer_group=workload,

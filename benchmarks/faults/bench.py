@@ -8,8 +8,8 @@ from loopwatch.infra.real_kafka import RealKafka
 from loopwatch.stream_processors.app import EXIT_SOFTWARE
 from msgspec import Struct
 
+from ..clickhouse_process import ClickHouseProcess
 from .check import Verdict, check
-from .processes import ClickHouseProcess
 from .run import Run
 from .stream import EventStream, Traits
 

@@ -7,8 +7,8 @@ import time
 from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
 
+from ..clickhouse_process import ClickHouseProcess, clickhouse_process
 from .bench import Bench, Result, Scenario, concluded
-from .processes import ClickHouseProcess, clickhouse_process
 from .stream import Sent, Traits
 
 RATE = 2000

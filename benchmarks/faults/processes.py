@@ -1,39 +1,18 @@
-"""ClickHouse and workers as processes of a fault run."""
+"""Workers as processes of a fault run."""
 
 import contextlib
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
+from loopwatch.infra.child_process import ChildProcess
 from loopwatch.infra.settings import Settings
 from loopwatch.schemas.errors import LoopwatchError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (sys.executable, "-m", "loopwatch.console", "worker")
-
-
-class ClickHouseProcess:
-    """The embedded ClickHouse as a process, always on the same port and directory."""
-
-    def __init__(self, data: Path, port: int = 0) -> None:
-        self.port = port or free_port()
-        command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(self.port)]
-        command += ["--data", str(data / "clickhouse")]
-        self.process = ChildProcess(command, name="ClickHouse", log_file=data / "clickhouse.log")
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.process.start()
-        self.process.wait_until(lambda: accepts_connections(self.port), 60)
 
 
 class Workers:
@@ -95,14 +74,3 @@ class Workers:
         """SIGKILL all."""
         for number in list(self._running):
             self._running.pop(number).kill()
-
-
-@contextlib.contextmanager
-def clickhouse_process(directory: Path | None = None) -> Iterator[ClickHouseProcess]:
-    """A ClickHouse process that ends with the block."""
-    with contextlib.ExitStack() as stack:
-        path = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        server = ClickHouseProcess(path)
-        stack.callback(server.process.kill)
-        server.start()
-        yield server

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from loopwatch.detectors.quality.estimates import Estimate
-from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
@@ -25,6 +24,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from ..clickhouse_process import clickhouse_process
 from ..machine import Machine
 from ..throughput import RESULTS
 from . import loopwatch_estimates, nannyml_estimates
@@ -59,11 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(str(exc))
     python = nannyml_estimates.environment()
     results: list[Result] = []
-    port = free_port()
-    command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
-    with ChildProcess(command, name="embedded ClickHouse") as server:
-        server.wait_until(lambda: accepts_connections(port), 60)
-        settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}", clickhouse_database="label_free")
+    with clickhouse_process() as server:
+        settings = Settings(clickhouse_url=server.url, clickhouse_database="label_free")
         clickhouse = ClickHouse(settings)
         apply_tables(clickhouse, settings)
         for stream in streams:

@@ -16,7 +16,6 @@ from datetime import timedelta
 import msgspec
 import numpy as np
 import pyarrow as pa
-from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
@@ -28,6 +27,7 @@ from loopwatch.stream_processors.evaluate.windows import Windows
 from rich.console import Console
 from rich.table import Table
 
+from ..clickhouse_process import clickhouse_process
 from ..machine import Machine
 from ..throughput import RESULTS
 from .presets import presets
@@ -45,11 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console, machine, table = Console(), Machine.here(), rows(options.rows)
     evidently_s, evidently = presets(table)
-    port = free_port()
-    command = [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", str(port)]
-    with ChildProcess(command, name="embedded ClickHouse") as server:
-        server.wait_until(lambda: accepts_connections(port), 60)
-        settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}")
+    with clickhouse_process() as server:
+        settings = Settings(clickhouse_url=server.url)
         clickhouse = ClickHouse(settings)
         apply_tables(clickhouse, settings)
         stored_s = _store(clickhouse, table)

@@ -4,9 +4,6 @@ The time ends when the last event is stored: its rows, its feedback and its ledg
 """
 
 import asyncio
-import subprocess
-import sys
-import tempfile
 import threading
 from typing import Any
 
@@ -18,24 +15,14 @@ from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.app import build_inserter, build_worker, faust_app, prepare_process
 from msgspec.structs import replace
 
+from ..clickhouse_process import clickhouse_process
 from ..measurement import Counts, Measurement, Stopwatch
 
 
 def run(settings: Settings, counts: Counts) -> Measurement:
     """Process everything once; `pairs` are the matched rows found in ClickHouse."""
-    with tempfile.TemporaryDirectory() as data:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "loopwatch.infra.embedded_clickhouse", "--port", "0", "--data", data],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            url = server.stdout.readline().split()[-1]
-            return asyncio.run(_run(replace(settings, clickhouse_url=url), counts))
-        finally:
-            server.terminate()
-            server.wait(30)
+    with clickhouse_process() as server:
+        return asyncio.run(_run(replace(settings, clickhouse_url=server.url), counts))
 
 
 async def _run(settings: Settings, counts: Counts) -> Measurement:

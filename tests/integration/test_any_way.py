@@ -23,6 +23,7 @@ from loopwatch.producers import Loopwatch
 from loopwatch.producers.replay import REPLAY_HEADERS
 from loopwatch.schemas.config import load_config
 from loopwatch.schemas.events import Action, Prediction
+from loopwatch.stream_processors.app import EXIT_FENCED
 from loopwatch.stream_processors.live.evaluator import Evaluator
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
@@ -156,9 +157,13 @@ class Loop:
         return int(n)
 
     def wait(self, condition: Callable[[], bool]) -> None:
+        """Who was fenced, because Kafka took it for dead, is started again, as a supervisor would."""
+
         def holds() -> bool:
-            for number, worker in self._workers.items():
-                assert worker.running, f"worker {number} ended:\n{worker.log_tail()}"
+            for worker in self._workers.values():
+                if not worker.running:
+                    assert worker.wait_for_exit(1) == EXIT_FENCED, worker.log_tail()
+                    worker.start()
             return condition()
 
         wait_until(holds, 120, "workers to read and close what was sent", poll_s=0.2)
