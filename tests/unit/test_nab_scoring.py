@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from benchmarks.detection.nab import PROFILES, Series, judge, judge_unseen, scaled_sigmoid, worths
 
 STANDARD, LOW_FP, LOW_FN = PROFILES
@@ -62,5 +63,5 @@ def test_an_unseen_fold_is_judged_by_the_threshold_of_the_others() -> None:
 
 
 def test_a_series_needs_a_score_for_each_row() -> None:
-    with pytest.raises(ValueError, match="3 scores for the 200 rows of folder/file.csv"):
+    with pytest.raises(ValueError, match="3 scores for the 200 rows"):
         judge([(series(), [0.0] * 3)], STANDARD)
