@@ -1,4 +1,9 @@
-"""Detectors that Loopwatch's is compared with on the Numenta Anomaly Benchmark: a score for each row of a series."""
+"""Detectors that Loopwatch's is compared with on the Numenta Anomaly Benchmark: a score for each row of a series.
+
+River's Gaussian and predictive scorers call a constant series an anomaly at each of its rows: here they are spared it, by
+a score of 0 until a second value has come. The predictive one's `n_std` is where its score is cut off at 1: at 3 a
+hundred rows of a series share the highest score, and no threshold tells them apart; 100 leaves it room.
+"""
 
 import math
 from collections import deque
@@ -57,8 +62,10 @@ def half_space_trees(series: Series) -> list[float]:
 def gaussian_scorer(series: Series) -> list[float]:
     """River's, over a window as NAB's."""
     scorer, scores = anomaly.GaussianScorer(window_size=1_000, grace_period=100), []
+    varied = False
     for value in series.values:
-        scores.append(float(scorer.score_one({}, value)))
+        varied = varied or value != series.values[0]
+        scores.append(float(scorer.score_one({}, value)) if varied else 0.0)
         scorer.learn_one({}, value)
     return scores
 
@@ -77,12 +84,14 @@ def predictive(series: Series) -> list[float]:
     model = time_series.SNARIMAX(
         p=12, d=0, q=0, regressor=preprocessing.StandardScaler() | linear_model.LinearRegression(l2=0.01)
     )
-    scorer, scores = anomaly.PredictiveAnomalyDetection(model, horizon=1, n_std=3.0, warmup_period=100), []
+    scorer, scores = anomaly.PredictiveAnomalyDetection(model, horizon=1, n_std=100.0, warmup_period=100), []
     scale = preprocessing.StandardScaler()
+    varied = False
     for value in series.values:
+        varied = varied or value != series.values[0]
         scale.learn_one({"value": value})
         scaled = scale.transform_one({"value": value})["value"]
-        scores.append(float(scorer.score_one({}, scaled)))
+        scores.append(float(scorer.score_one({}, scaled)) if varied else 0.0)
         scorer.learn_one({}, scaled)
     return scores
 
