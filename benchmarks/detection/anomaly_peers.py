@@ -1,8 +1,8 @@
 """Detectors that Loopwatch's is compared with on the Numenta Anomaly Benchmark: a score for each row of a series.
 
-River's Gaussian and predictive scorers call a constant series an anomaly at each of its rows: here they are spared it, by
-a score of 0 until a second value has come. The predictive one's `n_std` is where its score is cut off at 1: at 3 a
-hundred rows of a series share the highest score, and no threshold tells them apart; 100 leaves it room.
+River's Gaussian and predictive scorers call a constant series an anomaly at each of its rows: here they are spared
+that, by a score of 0 until a second value has come. The predictive one's `n_std` is where its score is cut off at 1:
+at 3 a hundred rows of a series share the highest score, and no threshold tells them apart; 100 leaves it room.
 """
 
 import math
