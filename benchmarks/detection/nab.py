@@ -52,13 +52,14 @@ class Series(Struct, frozen=True):
 
 
 class Judged(Struct, frozen=True):
-    """A detector's score in one profile, 100 at best, with the threshold that gave it and the counts there."""
+    """What a detector brings in one profile, with the threshold for it and the counts there; `score`: 100 at best."""
 
-    score: float
+    raw: float
     threshold: float
     found: int
     windows: int
     false_alarms: int
+    score: float
 
 
 def scaled_sigmoid(position: float) -> float:
@@ -85,54 +86,65 @@ def judge(corpus: Sequence[tuple[Series, Sequence[float]]], profile: Profile, at
 
     `at`: the threshold; without it, the one that scores best over all of the corpus.
     """
-    columns = [_judged_rows(series, scores) for series, scores in corpus]
     windows = sum(len(series.windows) for series, _ in corpus)
-    offsets = np.cumsum([0, *(len(series.windows) for series, _ in corpus)])
-    scores = np.concatenate([each[0] for each in columns])
-    worth = np.concatenate([each[1] for each in columns])
-    window = np.concatenate(
-        [np.where(each[2] >= 0, each[2] + offset, -1) for each, offset in zip(columns, offsets, strict=False)]
-    )
+    raw, found, false_alarms = -profile.missed * windows, 0, 0
+    best = chosen = Judged(raw, math.inf, 0, windows, 0, _normalised(raw, windows, profile))
+    worth_of: dict[int, float] = {}
+    scores, worth, window = _judged_rows(corpus)
     order = np.argsort(-scores, kind="stable")
-    best_of: dict[int, float] = {}
-    raw, false_alarms = -profile.missed * windows, 0
-    best = Judged(_normalised(raw, windows, profile), math.inf, 0, windows, 0)
-    chosen = best
-    for place, row in enumerate(order.tolist()):
-        if window[row] < 0:
-            raw += profile.false_alarm * worth[row]
+    rows = list(zip(scores[order].tolist(), worth[order].tolist(), window[order].tolist(), strict=True))
+    for place, (score, of_row, number) in enumerate(rows):
+        if number < 0:
+            raw += profile.false_alarm * of_row
             false_alarms += 1
-        else:
-            before = best_of.get(int(window[row]))
-            gain = profile.found * worth[row]
-            if before is None:
-                raw += gain + profile.missed
-                best_of[int(window[row])] = gain
-            elif gain > before:
-                raw += gain - before
-                best_of[int(window[row])] = gain
-        is_last_of_its_score = place + 1 == len(order) or scores[order[place + 1]] != scores[row]
-        if is_last_of_its_score:
-            now = Judged(_normalised(raw, windows, profile), float(scores[row]), len(best_of), windows, false_alarms)
-            if at is not None and now.threshold >= at:
-                chosen = now
-            best = max(best, now, key=lambda each: each.score)
+        elif number not in worth_of:
+            raw += profile.missed + profile.found * of_row
+            worth_of[number] = of_row
+            found += 1
+        elif of_row > worth_of[number]:
+            raw += profile.found * (of_row - worth_of[number])
+            worth_of[number] = of_row
+        if place + 1 < len(rows) and rows[place + 1][0] == score:
+            continue
+        now = Judged(raw, score, found, windows, false_alarms, _normalised(raw, windows, profile))
+        best = max(best, now, key=lambda each: each.raw)
+        if at is not None and score >= at:
+            chosen = now
     return best if at is None else chosen
 
 
+def judge_unseen(folds: Sequence[Sequence[tuple[Series, Sequence[float]]]], profile: Profile) -> float:
+    """The score when each fold is judged by the threshold that is best for the others."""
+    raw, windows = 0.0, 0
+    for number, fold in enumerate(folds):
+        others = [each for other, of in enumerate(folds) if other != number for each in of]
+        judged = judge(fold, profile, at=judge(others, profile).threshold)
+        raw += judged.raw
+        windows += judged.windows
+    return _normalised(raw, windows, profile)
+
+
 def _judged_rows(
-    series: Series, scores: Sequence[float]
+    corpus: Sequence[tuple[Series, Sequence[float]]],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    if len(scores) != len(series.values):
-        raise ValueError(f"{len(scores)} scores for the {len(series.values)} rows of {series.name}")
-    worth, of_window = worths(series)
-    judged = slice(series.probation, None)
-    return np.asarray(scores, dtype=np.float64)[judged], worth[judged], of_window[judged]
+    """Scores, worths and numbers of windows, counted over the corpus (-1: in none), of the rows after probation."""
+    columns: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]] = []
+    before = 0
+    for series, scores in corpus:
+        if len(scores) != len(series.values):
+            raise ValueError(f"{len(scores)} scores for the {len(series.values)} rows of {series.name}")
+        worth, of_window = worths(series)
+        judged = slice(series.probation, None)
+        number = np.where(of_window >= 0, of_window + before, -1)[judged]
+        columns.append((np.asarray(scores, dtype=np.float64)[judged], worth[judged], number))
+        before += len(series.windows)
+    scores, worth, number = (np.concatenate(each) for each in zip(*columns, strict=True))
+    return scores, worth, number
 
 
 def _normalised(raw: float, windows: int, profile: Profile) -> float:
-    """0 for what finds nothing, 100 for what finds every window at its first row; a corpus without windows: 100 + raw."""
+    """0 for what finds nothing, 100 for what finds every window at its first row; without windows: `raw`, 0 at best."""
     if windows == 0:
-        return 100.0 + raw
+        return raw
     none_found, perfect = -profile.missed * windows, profile.found * windows
     return 100.0 * (raw - none_found) / (perfect - none_found)
