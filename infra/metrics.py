@@ -57,6 +57,13 @@ EVALUATED_WINDOWS = Counter("loopwatch_evaluated_windows", "Windows evaluated", 
 EVALUATION_ERRORS = Counter(
     "loopwatch_evaluation_errors", "Evaluations that failed; their windows stay due", registry=REGISTRY
 )
+MONITOR_SECONDS = Histogram(
+    "loopwatch_monitor_seconds", "One turn of the detectors over what came", buckets=_SECONDS, registry=REGISTRY
+)
+MONITOR_ERRORS = Counter(
+    "loopwatch_monitor_errors", "Models whose detectors failed; they go on from what is stored", registry=REGISTRY
+)
+SIGNALS = Counter("loopwatch_signals", "Signals that came out, or again", ["kind"], registry=REGISTRY)
 PENDING_WINDOWS = Gauge("loopwatch_pending_windows", "Windows that changed and wait for evaluation", registry=REGISTRY)
 
 _BY_PARTITION = (LAG, COMMIT_AGE)

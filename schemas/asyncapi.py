@@ -18,6 +18,7 @@ def asyncapi_document() -> dict[str, Any]:
         "predictions": _channel(topics.predictions, "prediction", "What models predicted.", watermarks=True),
         "actions": _channel(topics.actions, "action", "What was done after a prediction.", watermarks=True),
         "feedback": _channel(topics.feedback, "feedback", "How each outcome of each prediction stands."),
+        "signals": _channel(topics.signals, "signal", "What detectors found."),
         "deadLetters": _channel(topics.dead_letters, "deadLetter", "Records that were refused, redacted."),
     }
     return {
@@ -37,6 +38,7 @@ def asyncapi_document() -> dict[str, Any]:
             "receivePredictions": _operation("receive", "predictions", "Services send, Loopwatch joins."),
             "receiveActions": _operation("receive", "actions", "Services send, Loopwatch joins."),
             "sendFeedback": _operation("send", "feedback", "At least once; the highest revision of a key holds."),
+            "sendSignals": _operation("send", "signals", "At least once; the last one of a `signal_id` holds."),
             "sendDeadLetters": _operation("send", "deadLetters", "At least once."),
         },
         "components": {"messages": _messages()},
@@ -72,6 +74,7 @@ def _messages() -> dict[str, Any]:
         "prediction": _message("A prediction", "prediction", prediction_id, event_headers, examples.PREDICTION),
         "action": _message("An action", "action", prediction_id, event_headers, examples.ACTION),
         "feedback": _message("An outcome of a prediction", "feedback", model, {}, examples.FEEDBACK),
+        "signal": _message("What a detector found", "signal", model, {}, examples.SIGNAL),
         "deadLetter": _message(
             "A record that was refused", "dead-letter", "As in the source.", {}, examples.DEAD_LETTER
         ),

@@ -11,6 +11,7 @@ from .durations import HOW_TO_WRITE, format_duration, parse_duration
 from .errors import ConfigError
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS
 from .kpis import ALL_PREDICTIONS, Kpi, Measure, Per
+from .monitoring import DEFAULT, NONE, Drift, Monitoring, Reference
 from .outcomes import (
     DEFAULT_OUTCOME,
     Comparison,
@@ -30,6 +31,8 @@ MAX_OUTCOMES = 50
 MAX_ACTIONS = 200
 MAX_WINDOWS = 10
 MAX_KPIS = 50
+MAX_IGNORED = 1000
+_HOUR = timedelta(hours=1)
 _COMPARED = re.compile(r"(>=|<=|>|<)\s*(-?[0-9]+(?:[.][0-9]+)?)")
 
 S = TypeVar("S", bound=StrEnum)
@@ -80,7 +83,7 @@ class _Reader:
         return LoopwatchConfig(models, defaults)
 
     def _defaults(self, path: str, value: object) -> Defaults:
-        members = self._object(path, value, ("disorder", "orphan_grace", "retention", "windows"))
+        members = self._object(path, value, ("disorder", "orphan_grace", "retention", "windows", "monitoring"))
         usual = Defaults()
         hour, zero = timedelta(hours=1), timedelta()
         return Defaults(
@@ -88,10 +91,13 @@ class _Reader:
             orphan_grace=self._duration(path, members, "orphan_grace", usual.orphan_grace, zero, LONGEST_WINDOW),
             retention=self._duration(path, members, "retention", usual.retention, zero, LONGEST_RETENTION),
             windows=self._windows(path, members, usual.windows),
+            monitoring=self._monitoring(_join(path, "monitoring"), members.get("monitoring"), usual.monitoring),
         )
 
     def _model(self, path: str, name: str, value: object, defaults: Defaults) -> ModelConfig:
-        members = self._object(path, value, ("kind", "outcomes", "segments", "retention", "windows", "kpis"))
+        members = self._object(
+            path, value, ("kind", "outcomes", "segments", "retention", "windows", "kpis", "monitoring")
+        )
         outcomes_path = _join(path, "outcomes")
         named = self._named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
         if len(named) > MAX_OUTCOMES:
@@ -106,6 +112,7 @@ class _Reader:
             self._duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
             self._windows(path, members, defaults.windows),
             self._kpis(_join(path, "kpis"), members.get("kpis")),
+            self._monitoring(_join(path, "monitoring"), members.get("monitoring"), defaults.monitoring),
         )
 
     def _outcome(self, path: str, name: str, value: object) -> Outcome:
@@ -149,6 +156,41 @@ class _Reader:
             per,
             self._positive(path, members, "value"),
         )
+
+    def _monitoring(self, path: str, value: object, usual: Monitoring) -> Monitoring:
+        members = self._object(path, value, ("drift", "losses", "series"))
+        return Monitoring(
+            self._drift(_join(path, "drift"), members.get("drift"), usual.drift),
+            self._detector(path, members, "losses", usual.losses),
+            self._detector(path, members, "series", usual.series),
+        )
+
+    def _drift(self, path: str, value: object, usual: Drift | None) -> Drift | None:
+        if value is None or value == DEFAULT:
+            return usual
+        if value == NONE:
+            return None
+        members = self._object(path, value, ("windows", "reference", "ignore"))
+        known = usual or Drift()
+        windows = self._windows(path, members, known.windows)
+        for position, window in enumerate(windows):
+            if window.size != window.step or window.size % _HOUR:
+                self._wrong(f"{_join(path, 'windows')}[{position}]", f"'{window}' is not of whole hours that follow")
+        reference, text = known.reference, members.get("reference")
+        if text is not None:
+            try:
+                reference = Reference.parse(str(text))
+            except ValueError as exc:
+                said = f"{exc} (allowed: previous, training, a duration, or two instants as in 2026-01-01/2026-02-01)"
+                self._wrong(_join(path, "reference"), said)
+        return Drift(windows, reference, self._texts(path, members, "ignore", MAX_IGNORED) or known.ignore)
+
+    def _detector(self, parent: str, members: dict[str, object], key: str, usual: str) -> str:
+        value = members.get(key)
+        if value is None or (isinstance(value, str) and self._is_name(value, MAX_NAME_LENGTH)):
+            return usual if value is None else str(value)
+        self._wrong(_join(parent, key), f"{_shown(value)} is no name of a detector: see docs/detectors.md")
+        return usual
 
     def _positive(self, parent: str, members: dict[str, object], key: str = "positive") -> Positive | None:
         value, path = members.get(key), _join(parent, key)

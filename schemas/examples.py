@@ -6,6 +6,7 @@ from .dead_letters import DeadLetter
 from .errors import RejectReason
 from .events import Action, Generation, Prediction, Retrieved
 from .feedback import Feedback, FeedbackStatus
+from .signals import Shift, Signal, SignalKind
 
 PREDICTION = Prediction(
     prediction_id="0190b5f0-6a3c-7c4e-9a51-3d1f0c8e2b77",
@@ -66,6 +67,25 @@ FEEDBACK = Feedback(
     segments={"country": "DE"},
     variants={"new-ranker": "treatment"},
     revision=0,
+)
+
+SIGNAL = Signal(
+    signal_id="6f1ed002ab5595859014ebf0951522d9",
+    model="ctr-ranker",
+    kind=SignalKind.DATA_DRIFT,
+    subject="basket_value",
+    detector="wasserstein",
+    since=datetime(2024, 7, 15, 12, tzinfo=UTC),
+    found_at=datetime(2024, 7, 15, 13, tzinfo=UTC),
+    until=datetime(2024, 7, 15, 13, tzinfo=UTC),
+    score=0.41,
+    message="basket_value of ctr-ranker drifted: 31.2 on average, 18.4 before, since 2024-07-15 12:00",
+    expected=18.4,
+    seen=31.2,
+    n=4120,
+    evidence=(Shift("[64, 128)", 0.02, 0.11),),
+    examples=(PREDICTION.prediction_id,),
+    query="SELECT hour, mean FROM loopwatch.panes_hourly WHERE model = 'ctr-ranker' AND feature = 'basket_value'",
 )
 
 DEAD_LETTER = DeadLetter.of(

@@ -4,13 +4,15 @@ from typing import Any
 
 import msgspec
 
-from .config import MAX_ACTIONS, MAX_KPIS, MAX_OUTCOMES, MAX_WINDOWS
+from .config import MAX_ACTIONS, MAX_IGNORED, MAX_KPIS, MAX_OUTCOMES, MAX_WINDOWS
 from .dead_letters import DeadLetter
 from .durations import format_duration
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS, Action, Prediction
 from .feedback import Feedback
 from .kpis import Measure, Per
+from .monitoring import DEFAULT, NONE
 from .outcomes import DEFAULT_OUTCOME, DEFAULT_WINDOWS, Combine, Defaults, Kind, LabelRule, OnTimeout
+from .signals import Signal
 
 Schema = dict[str, Any]
 
@@ -20,7 +22,9 @@ _DURATION_PATTERN = "^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)
 
 def wire_schemas() -> dict[str, Schema]:
     """The schema of each record value, by its file's stem."""
-    types = {"prediction": Prediction, "action": Action, "feedback": Feedback, "dead-letter": DeadLetter}
+    types = {
+        "prediction": Prediction, "action": Action, "feedback": Feedback, "signal": Signal, "dead-letter": DeadLetter,
+    }  # fmt: skip
     return {name: _of_type(name, of) for name, of in types.items()}
 
 
@@ -49,6 +53,31 @@ def config_schema() -> Schema:
             "value": _name("Only actions with this value: `>= 4`, or one value as text."),
         },
     ) | {"type": "object", "oneOf": [{"required": [measure]} for measure in Measure]}
+    monitoring = _settings(
+        "What detectors watch.",
+        {
+            "drift": {
+                "description": "How features and outputs are compared with a reference; `none`: they are not.",
+                "oneOf": [
+                    {"enum": [DEFAULT, NONE, None]},
+                    _settings(
+                        "The comparison.",
+                        {
+                            "windows": _windows("Which stretches are compared, of whole hours."),
+                            "reference": _name(
+                                "With what: so much time before (`7d`), the window before it (`previous`), a period "
+                                "(`2026-01-01/2026-02-01`), or what `loopwatch reference` stored (`training`)."
+                            ),
+                            "ignore": _names("Features that change anyway.", MAX_IGNORED),
+                        },
+                    )
+                    | {"type": "object"},
+                ],
+            },
+            "losses": _name("Detector of docs/detectors.md for concept drift; `none`: no one."),
+            "series": _name("Detector of docs/detectors.md for anomalies; `none`: no one."),
+        },
+    )
     model = _settings(
         "One model.",
         {
@@ -61,6 +90,7 @@ def config_schema() -> Schema:
             "retention": _duration("For how long after a window's end a late action may revise.", Defaults().retention),
             "windows": _windows("In which windows table `metrics` says how good the model is."),
             "kpis": _mapping("Business indicators, by name.", kpi, MAX_NAME_LENGTH) | {"maxProperties": MAX_KPIS},
+            "monitoring": monitoring,
         },
     )
     defaults = _settings(
@@ -70,6 +100,7 @@ def config_schema() -> Schema:
             "orphan_grace": _duration("How long an action waits for its prediction.", Defaults().orphan_grace),
             "retention": _duration("Retention of models that set none.", Defaults().retention),
             "windows": _windows("Windows of models that set none."),
+            "monitoring": monitoring,
         },
     )
     models = _mapping("Models by name; those not named get the default outcome.", model, MAX_ID_LENGTH)

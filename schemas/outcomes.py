@@ -7,6 +7,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from .kpis import Kpi
+from .monitoring import Monitoring
 from .windows import Window
 
 
@@ -104,10 +105,11 @@ class Defaults(Struct, frozen=True):
     """How long after the end of the model's longest window a late action may still revise an outcome."""
     windows: tuple[Window, ...] = DEFAULT_WINDOWS
     """In which windows table `metrics` says how good a model is."""
+    monitoring: Monitoring = Monitoring()
 
 
 class ModelConfig(Struct, frozen=True):
-    """One model: its outcomes, slices, windows of its metrics, indicators, and for how long late actions may revise."""
+    """One model: its outcomes, slices, windows of its metrics, indicators, what watches it, and how long it revises."""
 
     name: str
     kind: Kind | None = None
@@ -116,6 +118,7 @@ class ModelConfig(Struct, frozen=True):
     retention: timedelta = Defaults().retention
     windows: tuple[Window, ...] = DEFAULT_WINDOWS
     kpis: tuple[Kpi, ...] = ()
+    monitoring: Monitoring = Monitoring()
 
     @property
     def longest_window(self) -> timedelta:
@@ -135,10 +138,10 @@ class LoopwatchConfig(Struct, frozen=True):
         >>> LoopwatchConfig().for_model("never-heard-of").outcomes[0].window
         datetime.timedelta(days=1)
         """
-        return self.models.get(name) or _unregistered(name, self.defaults.retention, self.defaults.windows)
+        return self.models.get(name) or _unregistered(name, self.defaults)
 
 
 # Bounded: names of unknown models come from events.
 @lru_cache(maxsize=10_000)
-def _unregistered(name: str, retention: timedelta, windows: tuple[Window, ...]) -> ModelConfig:
-    return ModelConfig(name, retention=retention, windows=windows)
+def _unregistered(name: str, defaults: Defaults) -> ModelConfig:
+    return ModelConfig(name, retention=defaults.retention, windows=defaults.windows, monitoring=defaults.monitoring)

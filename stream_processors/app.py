@@ -37,6 +37,8 @@ from .engine.transport import BatchConsumer, StartPositions, consumer_with, tran
 from .join.rules import Rules
 from .live.evaluator import Evaluator
 from .lookups import Lookups
+from .monitor.monitor import Monitor
+from .monitor.signals import SignalPublisher
 from .ownership import Ownership
 from .partition import Limits
 from .recovery import Recovery
@@ -56,7 +58,7 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
-# A tick of the evaluation is followed by a rest of so many times its length.
+# While events wait, a tick of the evaluation is followed by a rest of so many times its length.
 _REST = 4
 _LONGEST_REST_S = 60
 # In flushes.
@@ -87,11 +89,12 @@ def run_worker(settings: Settings) -> int:
         clickhouse, config, inserter, partitions=topics[0].partitions,
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
     )  # fmt: skip
+    monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     try:
-        asyncio.run(_run(settings, worker, evaluator, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, stop))
     finally:
         stop.set()
         server.stop()
@@ -199,14 +202,16 @@ def prepare_process() -> None:
     gc.set_threshold(200_000, 20, 100)
 
 
-async def _run(settings: Settings, worker: JoinWorker, evaluator: Evaluator, stopping: threading.Event) -> None:
+async def _run(
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, stopping: threading.Event
+) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = loop.create_task(_evaluate(settings, worker, evaluator))
+    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor))
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -231,8 +236,11 @@ async def _run(settings: Settings, worker: JoinWorker, evaluator: Evaluator, sto
     log.info("worker stopped")
 
 
-async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator) -> None:
-    """Keep metrics up to date, in about a fifth of the time at most; rarely in a backlog, where all of them change."""
+async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor) -> None:
+    """Keep metrics up to date and detectors going, in about half of the time at most, a fifth while events wait.
+
+    Rarely in a backlog, where everything changes.
+    """
     resting_since = time.monotonic()
     while settings.evaluate_every_s:
         began = time.monotonic()
@@ -242,6 +250,7 @@ async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator
         try:
             await asyncio.to_thread(evaluator.tick, worker.owned)
             await asyncio.to_thread(evaluator.estimate)
+            await asyncio.to_thread(monitor.tick)
         except (FencedError, ServiceUnavailable) as exc:
             log.warning("evaluation put off", error=str(exc)[:300])
         except Exception as exc:
@@ -249,7 +258,8 @@ async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator
             log.exception("evaluation failed, tried again later", exc)
         resting_since = time.monotonic()
         took_s = resting_since - began
-        await asyncio.sleep(max(settings.evaluate_every_s - took_s, min(_REST * took_s, _LONGEST_REST_S)))
+        rest_s = min(_REST * took_s if worker.behind > settings.flush_rows else took_s, _LONGEST_REST_S)
+        await asyncio.sleep(rest_s if monitor.is_behind else max(settings.evaluate_every_s - took_s, rest_s))
 
 
 def _die(exc: BaseException) -> None:

@@ -46,9 +46,12 @@ def compare(
     segment: str = "",
     method: str | None = None,
     limits: Limits = DEFAULT,
+    rough_below: float = 0.0,
     seed: int = 0,
 ) -> Drift:
     """Have the values changed?
+
+    Of an effect that is below `rough_below`, or too small to matter, the p-value is one of 49 draws only.
 
     `method` is one of `methods.NUMERIC` or `methods.CATEGORICAL`. Without it the one with the best power (measured
     by `benchmarks.detection.false_alarms`): numbers by Wasserstein's distance and Anderson's and Darling's statistic,
@@ -69,7 +72,7 @@ def compare(
     known = methods.NUMERIC if is_number else methods.CATEGORICAL
     if method is not None and method not in known:
         raise ValueError(f"method {method!r}: those of a {reference.kind.value} column are {', '.join(sorted(known))}")
-    parts = _Parts(reference, current, name, segment, limits, seed)
+    parts = _Parts(reference, current, name, segment, limits, seed, rough_below)
     if min(reference.n, current.n) < max(1, limits.least_n):
         return _drift(parts, method or "none", math.nan, math.nan, None)
     return _numbers(parts, method or methods.OF_NUMBERS) if is_number else _categories(parts, method)
@@ -113,6 +116,11 @@ class _Parts(Struct, frozen=True):
     segment: str
     limits: Limits
     seed: int
+    rough_below: float = 0.0
+
+    def stages(self, effect: float, threshold: float) -> Sequence[tuple[int, float]]:
+        """What is too small to matter needs no exact p-value."""
+        return STAGES if effect >= max(threshold, self.rough_below) else STAGES[:1]
 
 
 def _numbers(parts: _Parts, method: str) -> Drift:
@@ -126,7 +134,7 @@ def _numbers(parts: _Parts, method: str) -> Drift:
     cells, effect = both.grouped(), max(shifts)
     test = permutation_test(
         cells.reference, cells.current, methods.NUMERIC[method](cells), seed=parts.seed,
-        stages=_stages(effect, parts.limits.numeric), certain=lambda: anderson_darling_bound(cells) < 1e-5,
+        stages=parts.stages(effect, parts.limits.numeric), certain=lambda: anderson_darling_bound(cells) < 1e-5,
     )  # fmt: skip
     p_value = test.p_value
     if p_value <= 2 / (test.draws + 1):
@@ -135,11 +143,6 @@ def _numbers(parts: _Parts, method: str) -> Drift:
     if inside is not None:
         p_value = min(1.0, 2 * min(p_value, inside))
     return _drift(parts, method, methods.statistic(method, both, deviation), effect, p_value, both)
-
-
-def _stages(effect: float, threshold: float) -> Sequence[tuple[int, float]]:
-    """What is too small to matter needs no exact p-value."""
-    return STAGES if effect >= threshold else STAGES[:2]
 
 
 def _categories(parts: _Parts, method: str | None) -> Drift:
@@ -158,7 +161,7 @@ def _categories(parts: _Parts, method: str | None) -> Drift:
         method, effect = method or methods.OF_CATEGORIES, distance
         test = permutation_test(
             reference, current, methods.CATEGORICAL[method], seed=parts.seed,
-            stages=_stages(effect, parts.limits.categorical),
+            stages=parts.stages(effect, parts.limits.categorical),
             certain=lambda: chi_square_bound(reference, current) < 1e-5,
         )  # fmt: skip
         p_value, statistic = test.p_value, methods.category_statistic(method, both.reference, both.current)

@@ -74,7 +74,7 @@ class Evaluator:
         self._overlap = overlap
         self._stop = stop
         self._now = now
-        self._models = Models(clickhouse, config, partitions)
+        self.models = self._models = Models(clickhouse, config, partitions)
         self._agenda = Agenda()
         self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]

@@ -12,6 +12,7 @@ from ...schemas.dead_letters import DeadLetter
 from ...schemas.errors import ServiceUnavailable
 from ...schemas.feedback import Feedback
 from ...schemas.headers import FORWARDED, encode_origin
+from ...schemas.signals import Signal
 from ..join.output import OutcomeRow
 from ..output import Forward
 
@@ -70,6 +71,11 @@ class Publisher:
         topic = self._settings.topics.dead_letters
         for letter in letters:
             self._produce(topic, self._encode(letter), letter.key)
+
+    def signals(self, signals: Sequence[Signal]) -> None:
+        """Queue what detectors found; key = the model."""
+        for signal in signals:
+            self._produce(self._settings.topics.signals, self._encode(signal), signal.model)
 
     def flush(self) -> None:
         """Return once everything queued is on the brokers.

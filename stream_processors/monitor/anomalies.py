@@ -1,0 +1,187 @@
+"""Anomalies of a model's series: one online detector for each, over points of minutes or of hours."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...detectors.anomaly.points import Point
+from ...detectors.anomaly.series import SeriesAnomalies
+from ...detectors.interface import Detector, Finding, SnapshotError
+from ...detectors.registry import detector, restore
+from ...infra.clickhouse import ClickHouse, quote
+from ...schemas.outcomes import Kind, Outcome
+from ...schemas.signals import Signal, SignalKind
+from ..lookups import instant
+from ..records import from_micros
+from .losses import losses_as_rows
+from .points import MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
+from .reached import Reached
+from .signals import signal_id_of
+
+MINUTE_S, HOUR_S = 60, 3600
+_SECOND_US = 1_000_000
+# Findings of a series that follow each other so closely, in steps, are of one anomaly.
+_ONE_ANOMALY = 5
+# Of a model with so many series, about one false alarm in four weeks.
+_OF_SERIES, _ONE_FALSE_IN_S = 50, 28 * 86_400
+
+
+class _Series(msgspec.Struct):
+    online: Detector[Point]
+    signal_id: str = ""
+    since_us: int = 0
+    until_us: int = 0
+
+
+class AnomalyMonitor:
+    """Reads the points of steps that are over, and says which are unlike all before. One thread at a time."""
+
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        model: str,
+        seconds: int,
+        of: tuple[Outcome, Kind] | None,
+        detector_name: str,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Of predictions, or of the labels `of` an outcome. Goes on from a `state`, if that was watched then."""
+        self._clickhouse = clickhouse
+        self._model = model
+        self._seconds = seconds
+        self._of = of
+        self._detector = detector_name
+        self._next: int | None = None
+        self._series: dict[str, _Series] = {}
+        self.rebuilt = "from its first pane"
+        if state is not None:
+            self._resume(state)
+
+    @property
+    def name(self) -> str:
+        """What table `monitors` calls it."""
+        return series_name(self._seconds, self._of)
+
+    @property
+    def reached_us(self) -> int:
+        """Event time (µs) up to which it took everything."""
+        return (self._next or 0) * _SECOND_US
+
+    def is_behind(self, reached: Reached) -> bool:
+        """Whether there are steps to take."""
+        step_us = self._seconds * _SECOND_US
+        return self._next is not None and self._next * _SECOND_US + step_us <= reached.everywhere_us
+
+    def advance(self, reached: Reached) -> list[Signal]:
+        """Take the steps that are over, a bounded number of them; returns what they show."""
+        if self._next is None:
+            self._next = first_step(self._clickhouse, self._model, self._seconds)
+        if self._next is None:
+            return []
+        end = reached.everywhere_us // _SECOND_US // self._seconds * self._seconds
+        steps = Steps(self._seconds, self._next, min(end, self._next + MOST_STEPS * self._seconds))
+        if steps.end <= steps.first:
+            return []
+        if self._of is None:
+            points = of_predictions(self._clickhouse, self._model, steps)
+        else:
+            points = of_losses(self._clickhouse, self._model, *self._of, steps)
+        self._next = steps.end
+        signals: list[Signal] = []
+        for name in sorted(points.keys() | self._series.keys()):
+            series = self._series.get(name)
+            if series is None:
+                series = self._series[name] = _Series(self._new())
+            values = in_order(points.get(name, {}), steps)
+            begin = series.online.n
+            found = series.online.update(
+                [Point(step * _SECOND_US, value) for step, value in zip(steps, values, strict=True)]
+            )
+            signals += [self._signal(name, series, steps, each, begin) for each in found]
+        return signals
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        return {
+            "watched": self._watched,
+            "next": self._next,
+            "series": {
+                name: [series.online.snapshot(), series.signal_id, series.since_us, series.until_us]
+                for name, series in self._series.items()
+            },
+        }
+
+    def _new(self) -> Detector[Point]:
+        if self._detector != SeriesAnomalies.name:
+            return detector(self._detector)
+        return SeriesAnomalies(alarm=self._seconds / _ONE_FALSE_IN_S / _OF_SERIES)
+
+    @property
+    def _watched(self) -> list[Any]:
+        return [self._detector, None if self._of is None else msgspec.to_builtins(self._of)]
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        try:
+            if state["watched"] != self._watched:
+                self.rebuilt = "from its first pane: its outcomes or its detector changed"
+                return
+            self._series = {
+                name: _Series(restore(snapshot), str(signal_id), int(since_us), int(until_us))
+                for name, (snapshot, signal_id, since_us, until_us) in state["series"].items()
+            }
+            self._next = None if state["next"] is None else int(state["next"])
+        except (SnapshotError, KeyError, TypeError, ValueError) as exc:
+            self._series, self._next = {}, None
+            self.rebuilt = f"from its first pane: its state can't be read ({exc})"
+            return
+        self.rebuilt = f"from its state of {from_micros(self.reached_us):%Y-%m-%d %H:%M} and the panes since"
+
+    def _signal(self, name: str, series: _Series, steps: Steps, found: Finding, begin: int) -> Signal:
+        step_us = self._seconds * _SECOND_US
+        at_us = steps.first * _SECOND_US + (found.at - begin) * step_us
+        if at_us - series.until_us > _ONE_ANOMALY * step_us:
+            series.since_us = at_us - (found.at - found.since) * step_us
+            series.signal_id = signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, series.since_us)
+        series.until_us = at_us + step_us
+        expected = "" if found.expected is None else f", where {found.expected:.4g} was expected"
+        seen = "" if found.seen is None else f" is {found.seen:.4g}"
+        since = from_micros(series.since_us)
+        return Signal(
+            signal_id=series.signal_id,
+            model=self._model,
+            kind=SignalKind.ANOMALY,
+            subject=name,
+            detector=series.online.name,
+            since=since,
+            found_at=from_micros(at_us + step_us),
+            until=from_micros(series.until_us),
+            score=min(1.0, max(0.0, found.score)),
+            message=f"{name} of {self._model}{seen}{expected}, since {since:%Y-%m-%d %H:%M}",
+            expected=found.expected,
+            seen=found.seen,
+            n=found.at - found.since + 1,
+            query=self._query(series.since_us, series.until_us),
+        )
+
+    def _query(self, since_us: int, until_us: int) -> str:
+        begin_us = since_us - 24 * HOUR_S * _SECOND_US
+        end = instant(until_us)
+        step = f"toStartOfInterval({{}}, INTERVAL {self._seconds} SECOND) AS step"
+        if self._of is not None:
+            rows = losses_as_rows(
+                self._clickhouse.database, self._model, *self._of, since_us - 24 * HOUR_S * _SECOND_US
+            )
+            what = "count() AS n, avg(loss) AS mean_loss, avg(label) AS mean_label"
+            return f"SELECT {step.format('at')}, {what} FROM {rows} WHERE at < {end} GROUP BY step ORDER BY step"
+        return (
+            f"SELECT {step.format('ts')}, count() AS volume, avg(score) AS mean_score, "
+            "quantile(0.95)(latency_ms) AS latency_ms_p95, avg(cost_usd) AS mean_cost_usd "
+            f"FROM {self._clickhouse.database}.predictions WHERE model = {quote(self._model)} "
+            f"AND ts >= {instant(begin_us)} AND ts < {end} GROUP BY step ORDER BY step"
+        )
+
+
+def series_name(seconds: int, of: tuple[Outcome, Kind] | None) -> str:
+    """What table `monitors` calls a monitor of series."""
+    return f"series/{seconds}s" if of is None else f"series/{seconds}s/{of[0].name}"

@@ -1,0 +1,348 @@
+"""Data and prediction drift: what a window of predictions looks like, held against the reference."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from ...detectors.drift.column import Column, Kind
+from ...detectors.drift.compare import compare, compare_rates
+from ...detectors.drift.decide import decide
+from ...detectors.drift.result import Drift, Question
+from ...infra.clickhouse import ClickHouse, quote
+from ...schemas.monitoring import Drift as DriftConfig
+from ...schemas.signals import Shift, Signal, SignalKind
+from ...schemas.windows import Window
+from ..evaluate.panes import ALL, Distribution, Series, Slice, Stretch, distributions, slices, volumes
+from ..evaluate.training import training_of
+from ..lookups import instant
+from ..records import from_micros, micros_of
+from .points import first_step
+from .reached import Reached
+from .signals import signal_id_of
+from .usual import Usual
+
+AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
+ENOUGH = 200
+"""Predictions of an hour, or of a segment's value, from which on it is compared by itself."""
+LEVEL = 0.05
+MOST_SLICES = 10
+_AT_ONCE_S = 2.0
+_MOST_CATEGORIES = 5000
+_EXAMPLES = 5
+_SECOND_US = 1_000_000
+_HOUR_S = 3600
+
+Key = tuple[str, str, bool, str, str]
+
+
+class Compared(Struct, frozen=True):
+    """One row of table `drift`: an answer, where and when."""
+
+    window_start: datetime
+    reference: tuple[datetime, datetime] | None
+    slice: Slice
+    series: Series
+    drift: Drift
+    usual: float | None
+    drifted: bool
+
+    @property
+    def reason(self) -> str:
+        """Why it drifted, or why not."""
+        return "usual" if self.drift.drifted and not self.drifted else self.drift.reason.value
+
+
+class _Episode(Struct):
+    signal_id: str
+    since_us: int
+    until_us: int
+
+
+class _Side(NamedTuple):
+    """What is compared: distributions by series, and the stretch they are of (None: training data)."""
+
+    of: Mapping[Series, Distribution]
+    stretch: tuple[datetime, datetime] | None
+
+
+class DriftMonitor:
+    """Compares the windows that are over, one after the other, each once. One thread at a time."""
+
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        model: str,
+        config: DriftConfig,
+        window: Window,
+        segments: Sequence[str],
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Goes on from a `state`, unless what is compared was another thing then."""
+        self._clickhouse = clickhouse
+        self._model = model
+        self._config = config
+        self._window = window
+        self._segments = tuple(segments)
+        self._next: int | None = None
+        self._usual: dict[Key, Usual] = {}
+        self._episodes: dict[Key, _Episode] = {}
+        self.compared: list[Compared] = []
+        self.rebuilt = "from its first window"
+        if state is not None:
+            self._resume(state)
+
+    @property
+    def name(self) -> str:
+        """What table `monitors` calls it."""
+        return f"drift/{self._window}"
+
+    def is_behind(self, reached: Reached) -> bool:
+        """Whether there are windows to compare."""
+        return self._next is not None and (self._next + self._window.size_s) * _SECOND_US <= reached.everywhere_us
+
+    @property
+    def window(self) -> Window:
+        """Of its windows."""
+        return self._window
+
+    @property
+    def reached_us(self) -> int:
+        """Event time (µs) up to which it compared everything."""
+        return (self._next or 0) * _SECOND_US
+
+    def advance(self, reached: Reached) -> list[Signal]:
+        """Compare a bounded number of windows that are over; returns what drifted, `compared` being all."""
+        self.compared = []
+        size = self._window.size_s
+        if self._next is None:
+            first = first_step(self._clickhouse, self._model, _HOUR_S)
+            if first is None:
+                return []
+            self._next = -(-first // size) * size
+        signals: list[Signal] = []
+        began = time.monotonic()
+        while time.monotonic() - began < _AT_ONCE_S:
+            if (self._next + size) * _SECOND_US > reached.everywhere_us:
+                break
+            signals += self._compare(self._next)
+            self._next += size
+        return signals
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        return {
+            "watched": self._watched,
+            "next": self._next,
+            "usual": [[list(key), usual.snapshot()] for key, usual in self._usual.items()],
+            "episodes": [[list(key), msgspec.to_builtins(episode)] for key, episode in self._episodes.items()],
+        }
+
+    @property
+    def _watched(self) -> list[Any]:
+        return [str(self._config.reference), list(self._config.ignore), str(self._window), list(self._segments)]
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        try:
+            if state["watched"] != self._watched:
+                self.rebuilt = "from its first window: its reference, its windows or its segments changed"
+                return
+            usual = {msgspec.convert(key, Key): Usual.restore(each) for key, each in state["usual"]}
+            episodes = {msgspec.convert(key, Key): msgspec.convert(each, _Episode) for key, each in state["episodes"]}
+            self._next = None if state["next"] is None else int(state["next"])
+        except (KeyError, TypeError, ValueError) as exc:
+            self.rebuilt = f"from its first window: its state can't be read ({exc})"
+            return
+        self._usual, self._episodes = usual, episodes
+        self.rebuilt = f"from its state of {from_micros(self.reached_us):%Y-%m-%d %H:%M} and the panes since"
+
+    def _compare(self, start: int) -> list[Signal]:
+        since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
+        if not self._is_asked_for(since, until):
+            return []
+        found: list[tuple[Slice, Series, Drift, _Side, _Side]] = []
+        for slice_ in self._slices(since, until):
+            now = self._side(slice_, since, until)
+            before = self._reference(slice_, since)
+            for series in sorted(before.of.keys() | now.of.keys(), key=lambda each: (each.is_feature, each.name)):
+                if series.is_feature and series.name in self._config.ignore:
+                    continue
+                answers = self._answers(slice_, series, before, now)
+                found += [(slice_, series, drift, before, now) for drift in answers]
+        decided = decide([drift for _, _, drift, _, _ in found], LEVEL)
+        signals: list[Signal] = []
+        for (slice_, series, _, before, now), drift in zip(found, decided, strict=True):
+            key = _key(slice_, series, drift.question)
+            usual = self._usual.setdefault(key, Usual())
+            size = usual.size
+            drifted = drift.drifted and usual.is_unusual(drift.effect, drift.threshold)
+            if not math.isnan(drift.effect):
+                usual.add(drift.effect, drifted=drifted, seconds=self._window.size_s)
+            row = Compared(since, before.stretch, slice_, series, drift, size, drifted)
+            self.compared.append(row)
+            if drifted:
+                signals.append(self._signal(key, row, before, now, until))
+            else:
+                self._episodes.pop(key, None)
+        return signals
+
+    def _is_asked_for(self, since: datetime, until: datetime) -> bool:
+        """Of windows that nobody chose: hours with enough predictions, and days of which not every hour had."""
+        made = sum(volumes(self._clickhouse, Stretch(self._model, since, until)).values())
+        if self._config.windows:
+            return made > 0
+        hours = self._window.size_s // _HOUR_S
+        return made >= ENOUGH if hours == 1 else 0 < made < hours * ENOUGH
+
+    def _slices(self, since: datetime, until: datetime) -> list[Slice]:
+        found = [ALL]
+        for key in self._segments:
+            largest, _ = slices(self._clickhouse, Stretch(self._model, since, until), key, MOST_SLICES)
+            found += [Slice(key, value) for value, n in sorted(largest.items()) if n >= ENOUGH]
+        return found
+
+    def _side(self, slice_: Slice, since: datetime, until: datetime) -> _Side:
+        of = distributions(self._clickhouse, Stretch(self._model, since, until, slice=slice_), top=_MOST_CATEGORIES)
+        return _Side({series: each for (_, series), each in of.items()}, (since, until))
+
+    def _reference(self, slice_: Slice, start: datetime) -> _Side:
+        reference = self._config.reference
+        if reference.training:
+            return _Side(training_of(self._clickhouse, self._model) if slice_ == ALL else {}, None)
+        if reference.period is not None:
+            return self._side(slice_, *reference.period)
+        return self._side(slice_, start - (reference.sliding or self._window.size), start)
+
+    def _answers(self, slice_: Slice, series: Series, before: _Side, now: _Side) -> Sequence[Drift]:
+        old, new = before.of.get(series), now.of.get(series)
+        if old is None:
+            return ()
+        predictions = next(iter(now.of.values())).predictions if now.of else 0
+        kind = _kind_of(old)
+        reference, current = _column(old, kind), _column(new or Distribution(predictions), kind)
+        segment = "" if slice_ == ALL else f"{slice_.key}={slice_.value}"
+        usual = self._usual.get(_key(slice_, series, Question.VALUES))
+        values = compare(
+            reference, current, name=series.name, segment=segment, rough_below=(usual and usual.size) or 0.0
+        )
+        return values, *compare_rates(reference, current, name=series.name, segment=segment)
+
+    def _signal(self, key: Key, row: Compared, before: _Side, now: _Side, until: datetime) -> Signal:
+        start_us, until_us = micros_of(row.window_start), micros_of(until)
+        episode = self._episodes.get(key)
+        if episode is None or episode.until_us != start_us:
+            id_ = signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start_us)
+            episode = self._episodes[key] = _Episode(id_, start_us, until_us)
+        episode.until_us = until_us
+        drift, series, since = row.drift, row.series, from_micros(episode.since_us)
+        expected, seen = _typical(drift, before.of[series], now.of.get(series))
+        where = f" where {row.slice.key} is {row.slice.value}" if row.slice.key else ""
+        what = series.name if drift.question is Question.VALUES else f"{drift.question.value} share of {series.name}"
+        moved = "" if expected is None or seen is None else f" from {expected:.4g} to {seen:.4g}"
+        largest = "" if moved or not drift.evidence else f": {_said(drift.evidence[0].name)} most of all"
+        return Signal(
+            signal_id=episode.signal_id,
+            model=self._model,
+            kind=SignalKind.DATA_DRIFT if series.is_feature else SignalKind.PREDICTION_DRIFT,
+            subject=series.name,
+            detector=drift.method,
+            since=since,
+            found_at=until,
+            until=until,
+            score=1 - math.exp(-drift.effect / drift.threshold / 4),
+            message=f"{what} of {self._model}{where} drifted{moved}{largest}, since {since:%Y-%m-%d %H:%M}: "
+            f"{drift.effect / drift.threshold:.1f} times what matters",
+            expected=expected,
+            seen=seen,
+            n=drift.n_current,
+            segment_key=row.slice.key,
+            segment=row.slice.value,
+            evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
+            examples=self._examples(row, until),
+            query=self._query(row, before),
+        )
+
+    def _examples(self, row: Compared, until: datetime) -> tuple[str, ...]:
+        """Ids of predictions of the window whose value is one of those that became more."""
+        grown = max(row.drift.evidence, key=lambda each: each.seen - each.expected, default=None)
+        if grown is None:
+            return ()
+        column, condition = _column_of(row.series), "1"
+        if row.drift.question is Question.MISSING:
+            condition = f"isNull({column})"
+        elif not math.isnan(grown.low):
+            condition = f"{column} >= {grown.low!r} AND {column} < {grown.high!r}"
+        elif row.drift.question is Question.VALUES:
+            condition = f"{_category_of(row.series)} = {quote(grown.name)}"
+        of_slice = _of_slice(row.slice)
+        rows = self._clickhouse.rows(
+            f"SELECT prediction_id FROM {self._clickhouse.database}.predictions WHERE model = {quote(self._model)} "
+            f"AND ts >= {instant(micros_of(row.window_start))} AND ts < {instant(micros_of(until))} "
+            f"AND {of_slice} AND {condition} ORDER BY prediction_id LIMIT {_EXAMPLES}"
+        )
+        return tuple(prediction_id for (prediction_id,) in rows)
+
+    def _query(self, row: Compared, before: _Side) -> str:
+        begin = before.stretch[0] if before.stretch else row.window_start - timedelta(days=7)
+        name = f"feature = {quote(row.series.name)}" if row.series.is_feature else f"output = {quote(row.series.name)}"
+        return (
+            "SELECT hour, present, nulls, mean, p1_p25_p50_p75_p99, categories "
+            f"FROM {self._clickhouse.database}.panes_hourly WHERE model = {quote(self._model)} "
+            f"AND segment_key = {quote(row.slice.key)} AND segment = {quote(row.slice.value)} AND {name} "
+            f"AND hour >= {instant(micros_of(begin))} ORDER BY hour"
+        )
+
+
+def _key(slice_: Slice, series: Series, question: Question) -> Key:
+    return slice_.key, slice_.value, series.is_feature, series.name, question.value
+
+
+def _kind_of(distribution: Distribution) -> Kind:
+    if distribution.numbers.n >= distribution.texts:
+        return Kind.NUMERIC
+    is_boolean = not distribution.other and distribution.categories.keys() <= {"true", "false"}
+    return Kind.BOOLEAN if is_boolean else Kind.CATEGORICAL
+
+
+def _column(distribution: Distribution, kind: Kind) -> Column:
+    """What of a distribution is of the kind; values of another type are invalid."""
+    if kind is Kind.NUMERIC:
+        return Column.of_histogram(distribution.numbers, distribution.missing, distribution.texts)
+    named = dict(distribution.categories)
+    if distribution.other:
+        named["(other)"] = distribution.other
+    return Column(kind, categories=named, missing=distribution.missing, invalid=distribution.numbers.n)
+
+
+def _typical(drift: Drift, before: Distribution, now: Distribution | None) -> tuple[float | None, float | None]:
+    """Means of numbers, shares of what is true, missing or invalid; nothing of categories."""
+    if drift.question is not Question.VALUES or drift.kind == Kind.BOOLEAN.value:
+        shift = next((each for each in drift.evidence if each.name in ("true", drift.question.value)), None)
+        return (None, None) if shift is None else (shift.expected, shift.seen)
+    if drift.kind != Kind.NUMERIC.value or now is None or not now.numbers.n:
+        return None, None
+    return before.numbers.mean, now.numbers.mean
+
+
+def _said(name: str) -> str:
+    return name if len(name) <= 80 else name[:79] + "…"
+
+
+def _column_of(series: Series) -> str:
+    """SQL of the series as a number."""
+    if series.is_feature:
+        return f"features_num[{quote(series.name)}]"
+    return "prediction_value" if series.name == "prediction" else series.name
+
+
+def _category_of(series: Series) -> str:
+    """SQL of the series as text."""
+    return f"features_cat[{quote(series.name)}]" if series.is_feature else "ifNull(prediction, '')"
+
+
+def _of_slice(slice_: Slice) -> str:
+    return f"segments[{quote(slice_.key)}] = {quote(slice_.value)}" if slice_.key else "1"

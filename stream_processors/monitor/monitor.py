@@ -1,0 +1,244 @@
+"""Runs the online detectors of the models that a worker owns, and lets each signal out once.
+
+A signal is out only behind the state of the detector that found it: first the state is stored, with the signal in it,
+then the signal, in ClickHouse and on Kafka. A worker that takes over goes on from the state, and lets out what may not
+be out yet; it has the same id, and counts as the same one.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from msgspec import Struct
+
+from ...infra import metrics
+from ...infra.clickhouse import ClickHouse
+from ...infra.logs import logger
+from ...schemas.errors import FencedError, ServiceUnavailable
+from ...schemas.monitoring import DEFAULT, NONE
+from ...schemas.signals import Signal
+from ..live.models import Model, Models
+from ..live.series import KPIS
+from ..sink.inserts import Inserter
+from .anomalies import HOUR_S, MINUTE_S, AnomalyMonitor, series_name
+from .comparisons import AUTOMATIC, DriftMonitor
+from .concept import ConceptMonitor
+from .drift_rows import store_comparisons
+from .reached import Reached, reached
+from .signals import store_signals
+from .states import Saved, read_states, write_states
+
+log = logger(__name__)
+
+OF_LOSSES, OF_SERIES = "glr", "series_anomalies"
+"""The detectors of docs/detectors.md that `default` stands for."""
+# A state is stored at most so often, and more rarely the larger it is: by the bytes a minute.
+_STORED_EVERY = timedelta(minutes=1)
+_STORED_BYTES = 100_000
+_LONGEST_S = 10.0
+
+
+class Watch(Protocol):
+    """One monitor of one model."""
+
+    rebuilt: str
+
+    @property
+    def name(self) -> str:
+        """What table `monitors` calls it: unique in its model."""
+        ...
+
+    @property
+    def reached_us(self) -> int:
+        """Event time up to which it took everything."""
+        ...
+
+    def advance(self, reached: Reached) -> list[Signal]:
+        """Take what is new, a bounded part of it."""
+        ...
+
+    def is_behind(self, reached: Reached) -> bool:
+        """Whether there is more to take already."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        ...
+
+
+class _Watched(Struct):
+    watch: Watch
+    made_of: object
+    unpublished: tuple[Signal, ...] = ()
+    stored_us: int = -1
+    next_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Monitor:
+    """Watches models. One thread at a time may use it."""
+
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        inserter: Inserter,
+        models: Models,
+        publish: Callable[[Sequence[Signal]], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`publish` returns when the signals are on the brokers."""
+        self._clickhouse = clickhouse
+        self._inserter = inserter
+        self._models = models
+        self._publish = publish
+        self._now = now
+        self._watched: dict[str, dict[str, _Watched]] = {}
+        self._turn = 0
+        self.is_behind = False
+        """Whether the last tick left something to do."""
+
+    def tick(self) -> int:
+        """Go on with the models that the worker owns, for some seconds at most; returns how many signals came out.
+
+        Raises:
+            FencedError: another worker owns one of the models now.
+            ServiceUnavailable: ClickHouse or Kafka doesn't answer.
+        """
+        with metrics.MONITOR_SECONDS.time():
+            self._own(set(self._models))
+            until = reached(self._clickhouse)
+            names = sorted(self._watched)
+            began, done = time.monotonic(), 0
+            for turn in range(len(names)):
+                name = names[(self._turn + turn) % len(names)]
+                try:
+                    done += self._advance(name, until)
+                except ClickHouseError as exc:
+                    metrics.MONITOR_ERRORS.inc()
+                    log.exception("monitors failed, to be rebuilt from what is stored", exc, model=name)
+                    del self._watched[name]
+                except (FencedError, ServiceUnavailable):
+                    # It may have taken half of something: it goes on from what is stored.
+                    del self._watched[name]
+                    raise
+                if time.monotonic() - began > _LONGEST_S:
+                    self._turn += turn + 1
+                    break
+            self._store_some()
+            self.is_behind = any(each.watch.is_behind(until) for of in self._watched.values() for each in of.values())
+        return done
+
+    def _own(self, names: Collection[str]) -> None:
+        for name in self._watched.keys() - names:
+            del self._watched[name]
+        new = names - self._watched.keys()
+        saved = read_states(self._clickhouse, new)
+        for name in sorted(names):
+            watched = self._watched.setdefault(name, {})
+            model = self._models[name]
+            for made_of, make in _watches(self._clickhouse, model):
+                self._watch(watched, name, made_of, make, saved)
+
+    def _watch(
+        self,
+        watched: dict[str, _Watched],
+        model: str,
+        made_of: tuple[str, object],
+        make: Callable[[dict[str, Any] | None], Watch],
+        saved: dict[tuple[str, str], Saved],
+    ) -> None:
+        name, _ = made_of
+        if name in watched and watched[name].made_of == made_of:
+            return
+        before = saved.get((model, name))
+        watch = make(None if before is None else before.state)
+        watched[name] = _Watched(watch, made_of, () if before is None else before.unpublished)
+        log.info("monitor rebuilt", model=model, monitor=name, how=watch.rebuilt)
+
+    def _advance(self, name: str, until: Reached) -> int:
+        home, done = self._models.home(name), 0
+        for each in self._watched[name].values():
+            now = self._now()
+            each.unpublished += tuple(each.watch.advance(until))
+            if isinstance(each.watch, DriftMonitor):
+                store_comparisons(self._inserter, name, each.watch.window.size_s, each.watch.compared, home, now)
+            if each.unpublished:
+                self._store([(name, each)], now)
+                store_signals(self._inserter, each.unpublished, {home}, now)
+                self._publish(each.unpublished)
+                for signal in each.unpublished:
+                    metrics.SIGNALS.labels(signal.kind.value).inc()
+                done += len(each.unpublished)
+                each.unpublished = ()
+        return done
+
+    def _store_some(self) -> None:
+        """The states that have gone on, each once in a while: what came since is taken again after a crash."""
+        now = self._now()
+        self._store(
+            [
+                (name, each)
+                for name, watched in self._watched.items()
+                for each in watched.values()
+                if each.watch.reached_us != each.stored_us and now >= each.next_at
+            ],
+            now,
+        )
+
+    def _store(self, chosen: Sequence[tuple[str, "_Watched"]], now: datetime) -> None:
+        saved = [
+            (
+                Saved(
+                    name, each.watch.name, each.watch.reached_us, each.watch.state(), each.unpublished,
+                    each.watch.rebuilt,
+                ),
+                self._models.home(name),
+            )
+            for name, each in chosen
+        ]  # fmt: skip
+        sizes = write_states(self._inserter, saved, now)
+        for (_, each), size in zip(chosen, sizes, strict=True):
+            each.stored_us, each.next_at = each.watch.reached_us, now + _STORED_EVERY * max(1.0, size / _STORED_BYTES)
+
+
+def _watches(
+    clickhouse: ClickHouse, model: Model
+) -> Iterator[tuple[tuple[str, object], Callable[[dict[str, Any] | None], Watch]]]:
+    """What of a model is watched: what a monitor is made of, its name first, and how it is made from a state."""
+    config, monitoring = model.config, model.config.monitoring
+    outcomes = [
+        (model.outcome(name), kind)
+        for name, (kind, _) in sorted(model.definitions.items())
+        if name != KPIS and kind is not None
+    ]
+    if monitoring.losses != NONE:
+        for outcome, kind in outcomes:
+            yield (
+                (f"losses/{outcome.name}", (outcome, kind)),
+                lambda state, outcome=outcome, kind=kind: ConceptMonitor(
+                    clickhouse, config.name, outcome, kind, config.segments, _named(monitoring.losses, OF_LOSSES), state
+                ),
+            )
+    if monitoring.series != NONE:
+        for of in (None, *outcomes):
+            for seconds in (MINUTE_S, HOUR_S):
+                yield (
+                    (series_name(seconds, of), of),
+                    lambda state, seconds=seconds, of=of: AnomalyMonitor(
+                        clickhouse, config.name, seconds, of, _named(monitoring.series, OF_SERIES), state
+                    ),
+                )
+    drift = monitoring.drift
+    if drift is not None:
+        for window in drift.windows or AUTOMATIC:
+            yield (
+                (f"drift/{window}", drift),
+                lambda state, window=window: DriftMonitor(
+                    clickhouse, config.name, drift, window, config.segments, state
+                ),
+            )
+
+
+def _named(detector: str, usual: str) -> str:
+    return usual if detector == DEFAULT else detector

@@ -1,0 +1,85 @@
+"""Table `monitors`: how far each monitor has come, its detectors then, and signals that are still to be published."""
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from msgspec import Struct
+
+from ...infra.clickhouse import ClickHouse, quoted
+from ...infra.logs import logger
+from ...schemas.signals import Signal
+from ..sink.inserts import Inserter, token_of
+
+log = logger(__name__)
+
+LARGEST = 16 << 20
+"""Bytes of one state: what is larger is not kept, and built anew by the next owner."""
+
+_SCHEMA = pa.schema(
+    [
+        ("model", pa.string()), ("monitor", pa.string()), ("reached_us", pa.int64()), ("state", pa.string()),
+        ("rebuilt", pa.string()), ("_written_at", pa.timestamp("us", "UTC")),
+    ]
+)  # fmt: skip
+
+
+class Saved(Struct, frozen=True):
+    """One monitor of one model. `state` is plain data; `unpublished` are signals that are not known to be out."""
+
+    model: str
+    monitor: str
+    reached_us: int
+    state: dict[str, Any]
+    unpublished: tuple[Signal, ...] = ()
+    rebuilt: str = ""
+
+
+class _Document(Struct):
+    state: dict[str, Any]
+    unpublished: tuple[Signal, ...] = ()
+
+
+def read_states(clickhouse: ClickHouse, models: Collection[str]) -> dict[tuple[str, str], Saved]:
+    """By model and monitor. One that can't be read is left out, and said: its monitor begins anew."""
+    if not models:
+        return {}
+    found: dict[tuple[str, str], Saved] = {}
+    rows: Sequence[Any] = clickhouse.rows(
+        f"SELECT model, monitor, reached_us, state FROM {clickhouse.database}.monitors FINAL "
+        f"WHERE model IN ({quoted(sorted(models))})"
+    )
+    for model, monitor, reached_us, text in rows:
+        try:
+            document = msgspec.json.decode(text, type=_Document)
+        except msgspec.DecodeError as exc:
+            log.warning("state of a monitor can't be read", model=model, monitor=monitor, error=str(exc)[:300])
+            continue
+        found[model, monitor] = Saved(model, monitor, int(reached_us), document.state, document.unpublished)
+    return found
+
+
+def write_states(inserter: Inserter, saved: Sequence[tuple[Saved, int]], now: datetime) -> list[int]:
+    """Store states, each fenced by the home partition of its model; returns how large they are.
+
+    Raises:
+        FencedError: another worker owns one of the models now.
+        ServiceUnavailable: ClickHouse doesn't answer.
+    """
+    rows: list[tuple[Any, ...]] = []
+    sizes: list[int] = []
+    for each, _ in saved:
+        text = msgspec.json.encode(_Document(each.state, each.unpublished)).decode()
+        sizes.append(len(text))
+        if len(text) > LARGEST:
+            log.warning("state of a monitor is too large to keep", model=each.model, monitor=each.monitor)
+            continue
+        rows.append((each.model, each.monitor, each.reached_us, text, each.rebuilt, now))
+    if rows:
+        columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
+        token = token_of([f"monitors:{model}:{monitor}:{now}:{time.monotonic_ns()}" for model, monitor, *_ in rows])
+        inserter.insert("monitors", pa.table(columns, _SCHEMA), token, {home for _, home in saved})
+    return sizes
