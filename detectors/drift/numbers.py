@@ -57,7 +57,7 @@ def of_histogram(histogram: Histogram) -> Numbers:
     """
     kept = sorted((each.bin, each.n, each.steps, each.squares) for each in histogram.bins if each.n)
     bins, n, steps, squares = np.array(kept, np.int64).reshape(-1, 4).T
-    return _numbers(bins, n, steps.astype(np.float64), squares.astype(np.float64))
+    return of_bins(bins, n, steps.astype(np.float64), squares.astype(np.float64))
 
 
 def of_values(values: NDArray[np.floating] | Sequence[float]) -> Numbers:
@@ -90,12 +90,13 @@ def of_values(values: NDArray[np.floating] | Sequence[float]) -> Numbers:
     if bins.size and np.any(bins[1:] == bins[:-1]):
         bins, start = np.unique(bins, return_index=True)
         n, steps, squares = (np.add.reduceat(each, start) for each in (n, steps, squares))
-    return _numbers(bins, n, steps, squares)
+    return of_bins(bins, n, steps, squares)
 
 
-def _numbers(
+def of_bins(
     bins: NDArray[np.int64], n: NDArray[np.int64], steps: NDArray[np.float64], squares: NDArray[np.float64]
 ) -> Numbers:
+    """The bins of a pane as arrays, in ascending order, each with at least one number."""
     magnitude = np.abs(bins)
     inner = (magnitude << _FRACTION_BITS).view(np.float64)
     width = ((magnitude + 1) << _FRACTION_BITS).view(np.float64) - inner

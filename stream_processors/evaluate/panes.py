@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 from msgspec import Struct
 
 from ...detectors.histogram import Bin, Histogram
@@ -13,9 +14,11 @@ from ..records import micros_of
 from .slices import OF_VARIANTS, VERSION
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+PREDICTIONS = 1
+"""The series that counts predictions."""
+NULL, TEXT = 1_048_576, 2_097_152
+"""The bin of null, and the first one of text."""
 OUTPUTS = {2: "score", 3: "prediction", 4: "latency_ms", 5: "cost_usd"}
-_PREDICTIONS = 1
-_NULL, _TEXT = 1_048_576, 2_097_152
 # Of numbers, as panes_of_predictions has it.
 _BIN = "if(x < 0, -1, 1) * toInt32(bitShiftRight(reinterpretAsUInt64(abs(x)), 46))"
 _STEP = "bitShiftRight(bitAnd(reinterpretAsUInt64(abs(x)), 70368744177663) + 536870912, 30)"
@@ -86,7 +89,7 @@ class Distribution(Struct, frozen=True):
 
 def volumes(clickhouse: ClickHouse, stretch: Stretch) -> dict[datetime, int]:
     """Predictions of each window that has any, oldest first."""
-    rows = _counts(clickhouse, stretch, f"series = {_PREDICTIONS}")
+    rows = _counts(clickhouse, stretch, f"series = {PREDICTIONS}")
     return {_instant(start): int(n) for start, _, _, n, *_ in rows}
 
 
@@ -99,7 +102,7 @@ def slices(clickhouse: ClickHouse, stretch: Stretch, key: str, top: int = 20) ->
         f"SELECT least, sum(n) AS predictions FROM {clickhouse.database}.panes INNER JOIN "
         f"(SELECT DISTINCT id, least FROM {clickhouse.database}.pane_names "
         f"WHERE model = {quote(stretch.model)} AND kind = 'slice' AND key = {quote(key)}) AS named ON slice = id "
-        f"WHERE {_time(stretch)} AND series = {_PREDICTIONS} "
+        f"WHERE {_time(stretch)} AND series = {PREDICTIONS} "
         f"GROUP BY least ORDER BY predictions DESC, least LIMIT {int(top)}"
     )
     largest = {value: int(n) for value, n in rows}
@@ -116,15 +119,36 @@ def distributions(
     texts = _category_names(clickhouse, stretch.model)
     made = volumes(clickhouse, stretch)
     found: dict[tuple[datetime, Series], _Parts] = {}
-    for start, id_, bin_, n, steps, squares in _counts(clickhouse, stretch, f"series != {_PREDICTIONS} AND {wanted}"):
+    for start, id_, bin_, n, steps, squares in _counts(clickhouse, stretch, f"series != {PREDICTIONS} AND {wanted}"):
         window = _instant(start), names.get(id_, Series(f"feature {id_}"))
         parts = found.setdefault(window, _Parts([], {}))
-        if bin_ < _NULL:
+        if bin_ < NULL:
             parts.bins.append(Bin(bin_, n, steps, squares))
         else:
-            text = texts.get((id_, bin_)) if bin_ >= _TEXT else None
+            text = texts.get((id_, bin_)) if bin_ >= TEXT else None
             parts.counts[bin_] = (text, n)
     return {window: _distribution(made[window[0]], parts, top) for window, parts in found.items()}
+
+
+def bins_of(clickhouse: ClickHouse, stretch: Stretch) -> pa.Table:
+    """All of a stretch as one window: series, bin, n, steps, squares, in order of series and bin; by `PaneNames`."""
+    return clickhouse.arrow(
+        f"SELECT series, bin, sum(n) AS n, sum(steps) AS steps, sum(squares) AS squares "
+        f"FROM {clickhouse.database}.panes WHERE slice = {_slice_id(stretch)} AND {_time(stretch)} "
+        "GROUP BY series, bin ORDER BY series, bin"
+    )
+
+
+class PaneNames(NamedTuple):
+    """What ids of series, and bins of text, stand for; a bin of several categories for None."""
+
+    series: dict[int, Series]
+    categories: dict[tuple[int, int], str | None]
+
+    @classmethod
+    def of(cls, clickhouse: ClickHouse, model: str) -> "PaneNames":
+        """Those of a model."""
+        return cls(_feature_names(clickhouse, model), _category_names(clickhouse, model))
 
 
 def label_delays(clickhouse: ClickHouse, stretch: Stretch, outcome: str) -> dict[datetime, Histogram]:
@@ -153,8 +177,8 @@ class _Parts(NamedTuple):
 
 
 def _distribution(predictions: int, parts: _Parts, top: int) -> Distribution:
-    null = sum(n for bin_, (_, n) in parts.counts.items() if bin_ == _NULL)
-    texts = sum(n for bin_, (_, n) in parts.counts.items() if bin_ >= _TEXT)
+    null = sum(n for bin_, (_, n) in parts.counts.items() if bin_ == NULL)
+    texts = sum(n for bin_, (_, n) in parts.counts.items() if bin_ >= TEXT)
     named = sorted(((-n, text) for text, n in parts.counts.values() if text is not None))[:top]
     categories = {text: -negative for negative, text in named}
     return Distribution(predictions, Histogram(tuple(parts.bins)), categories, texts - sum(categories.values()), null)
@@ -249,13 +273,13 @@ def _feature_names(clickhouse: ClickHouse, model: str) -> dict[int, Series]:
     return outputs | {int(id_): Series(name) for id_, name in rows}
 
 
-def _category_names(clickhouse: ClickHouse, model: str) -> dict[tuple[int, int], str]:
-    """Texts of the bins that belong to one category alone, by series and bin."""
+def _category_names(clickhouse: ClickHouse, model: str) -> dict[tuple[int, int], str | None]:
+    """Texts of the bins that belong to one category alone, by series and bin; None of the others."""
     rows: Sequence[Any] = clickhouse.rows(
-        f"SELECT id, bin, min(least) AS first FROM {clickhouse.database}.pane_names "
-        f"WHERE model = {quote(model)} AND kind = 'category' GROUP BY id, bin HAVING first = max(most)"
+        f"SELECT id, bin, min(least) AS first, max(most) FROM {clickhouse.database}.pane_names "
+        f"WHERE model = {quote(model)} AND kind = 'category' GROUP BY id, bin"
     )
-    return {(int(id_), int(bin_)): text for id_, bin_, text in rows}
+    return {(int(id_), int(bin_)): first if first == last else None for id_, bin_, first, last in rows}
 
 
 def _instant(seconds: int) -> datetime:

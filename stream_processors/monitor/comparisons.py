@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ...detectors.drift.column import Column, Kind
+from ...detectors.drift.column import Kind
 from ...detectors.drift.compare import compare, compare_rates
 from ...detectors.drift.decide import decide
 from ...detectors.drift.result import Drift, Question
@@ -17,10 +17,11 @@ from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.monitoring import Drift as DriftConfig
 from ...schemas.signals import Shift, Signal, SignalKind
 from ...schemas.windows import Window
-from ..evaluate.panes import ALL, Distribution, Series, Slice, Stretch, distributions, slices, volumes
+from ..evaluate.panes import ALL, Series, Slice, Stretch, slices
 from ..evaluate.training import training_of
 from ..lookups import instant
 from ..records import from_micros, micros_of
+from .counted import Counted, PaneReader, Side, of_distribution
 from .points import first_step
 from .reached import Reached
 from .signals import signal_id_of
@@ -32,7 +33,6 @@ ENOUGH = 200
 LEVEL = 0.05
 MOST_SLICES = 10
 _AT_ONCE_S = 2.0
-_MOST_CATEGORIES = 5000
 _EXAMPLES = 5
 _SECOND_US = 1_000_000
 _HOUR_S = 3600
@@ -63,10 +63,10 @@ class _Episode(Struct):
     until_us: int
 
 
-class _Side(NamedTuple):
-    """What is compared: distributions by series, and the stretch they are of (None: training data)."""
+class _Before(NamedTuple):
+    """The reference, and the stretch it is of; None: training data."""
 
-    of: Mapping[Series, Distribution]
+    side: Side
     stretch: tuple[datetime, datetime] | None
 
 
@@ -91,6 +91,7 @@ class DriftMonitor:
         self._next: int | None = None
         self._usual: dict[Key, Usual] = {}
         self._episodes: dict[Key, _Episode] = {}
+        self._panes = PaneReader(clickhouse, model)
         self.compared: list[Compared] = []
         self.rebuilt = "from its first window"
         if state is not None:
@@ -162,17 +163,19 @@ class DriftMonitor:
 
     def _compare(self, start: int) -> list[Signal]:
         since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
-        if not self._is_asked_for(since, until):
+        made, whole = self._panes.read(Stretch(self._model, since, until))
+        if not self._is_asked_for(made):
             return []
-        found: list[tuple[Slice, Series, Drift, _Side, _Side]] = []
+        found: list[tuple[Slice, Series, Drift, _Before, Side]] = []
         for slice_ in self._slices(since, until):
-            now = self._side(slice_, since, until)
+            now = whole
+            if slice_ != ALL:
+                made, now = self._panes.read(Stretch(self._model, since, until, slice=slice_))
             before = self._reference(slice_, since)
-            for series in sorted(before.of.keys() | now.of.keys(), key=lambda each: (each.is_feature, each.name)):
-                if series.is_feature and series.name in self._config.ignore:
-                    continue
-                answers = self._answers(slice_, series, before, now)
-                found += [(slice_, series, drift, before, now) for drift in answers]
+            for series in sorted(before.side, key=lambda each: (each.is_feature, each.name)):
+                if not (series.is_feature and series.name in self._config.ignore):
+                    answers = self._answers(slice_, series, before.side[series], now.get(series, Counted(made)))
+                    found += [(slice_, series, drift, before, now) for drift in answers]
         decided = decide([drift for _, _, drift, _, _ in found], LEVEL)
         signals: list[Signal] = []
         for (slice_, series, _, before, now), drift in zip(found, decided, strict=True):
@@ -185,14 +188,13 @@ class DriftMonitor:
             row = Compared(since, before.stretch, slice_, series, drift, size, drifted)
             self.compared.append(row)
             if drifted:
-                signals.append(self._signal(key, row, before, now, until))
+                signals.append(self._signal(key, row, before.side[series], now.get(series), until))
             else:
                 self._episodes.pop(key, None)
         return signals
 
-    def _is_asked_for(self, since: datetime, until: datetime) -> bool:
+    def _is_asked_for(self, made: int) -> bool:
         """Of windows that nobody chose: hours with enough predictions, and days of which not every hour had."""
-        made = sum(volumes(self._clickhouse, Stretch(self._model, since, until)).values())
         if self._config.windows:
             return made > 0
         hours = self._window.size_s // _HOUR_S
@@ -205,25 +207,18 @@ class DriftMonitor:
             found += [Slice(key, value) for value, n in sorted(largest.items()) if n >= ENOUGH]
         return found
 
-    def _side(self, slice_: Slice, since: datetime, until: datetime) -> _Side:
-        of = distributions(self._clickhouse, Stretch(self._model, since, until, slice=slice_), top=_MOST_CATEGORIES)
-        return _Side({series: each for (_, series), each in of.items()}, (since, until))
-
-    def _reference(self, slice_: Slice, start: datetime) -> _Side:
+    def _reference(self, slice_: Slice, start: datetime) -> _Before:
         reference = self._config.reference
         if reference.training:
-            return _Side(training_of(self._clickhouse, self._model) if slice_ == ALL else {}, None)
-        if reference.period is not None:
-            return self._side(slice_, *reference.period)
-        return self._side(slice_, start - (reference.sliding or self._window.size), start)
+            of = training_of(self._clickhouse, self._model) if slice_ == ALL else {}
+            return _Before({series: of_distribution(each) for series, each in of.items()}, None)
+        stretch = reference.period or (start - (reference.sliding or self._window.size), start)
+        _, side = self._panes.read(Stretch(self._model, *stretch, slice=slice_))
+        return _Before(side, stretch)
 
-    def _answers(self, slice_: Slice, series: Series, before: _Side, now: _Side) -> Sequence[Drift]:
-        old, new = before.of.get(series), now.of.get(series)
-        if old is None:
-            return ()
-        predictions = next(iter(now.of.values())).predictions if now.of else 0
-        kind = _kind_of(old)
-        reference, current = _column(old, kind), _column(new or Distribution(predictions), kind)
+    def _answers(self, slice_: Slice, series: Series, before: Counted, now: Counted) -> Sequence[Drift]:
+        kind = before.kind
+        reference, current = before.column(kind), now.column(kind)
         segment = "" if slice_ == ALL else f"{slice_.key}={slice_.value}"
         usual = self._usual.get(_key(slice_, series, Question.VALUES))
         values = compare(
@@ -231,7 +226,7 @@ class DriftMonitor:
         )
         return values, *compare_rates(reference, current, name=series.name, segment=segment)
 
-    def _signal(self, key: Key, row: Compared, before: _Side, now: _Side, until: datetime) -> Signal:
+    def _signal(self, key: Key, row: Compared, before: Counted, now: Counted | None, until: datetime) -> Signal:
         start_us, until_us = micros_of(row.window_start), micros_of(until)
         episode = self._episodes.get(key)
         if episode is None or episode.until_us != start_us:
@@ -239,7 +234,7 @@ class DriftMonitor:
             episode = self._episodes[key] = _Episode(id_, start_us, until_us)
         episode.until_us = until_us
         drift, series, since = row.drift, row.series, from_micros(episode.since_us)
-        expected, seen = _typical(drift, before.of[series], now.of.get(series))
+        expected, seen = _typical(drift, before, now)
         where = f" where {row.slice.key} is {row.slice.value}" if row.slice.key else ""
         what = series.name if drift.question is Question.VALUES else f"{drift.question.value} share of {series.name}"
         moved = "" if expected is None or seen is None else f" from {expected:.4g} to {seen:.4g}"
@@ -263,7 +258,7 @@ class DriftMonitor:
             segment=row.slice.value,
             evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
             examples=self._examples(row, until),
-            query=self._query(row, before),
+            query=self._query(row),
         )
 
     def _examples(self, row: Compared, until: datetime) -> tuple[str, ...]:
@@ -286,8 +281,8 @@ class DriftMonitor:
         )
         return tuple(prediction_id for (prediction_id,) in rows)
 
-    def _query(self, row: Compared, before: _Side) -> str:
-        begin = before.stretch[0] if before.stretch else row.window_start - timedelta(days=7)
+    def _query(self, row: Compared) -> str:
+        begin = row.reference[0] if row.reference else row.window_start - timedelta(days=7)
         name = f"feature = {quote(row.series.name)}" if row.series.is_feature else f"output = {quote(row.series.name)}"
         return (
             "SELECT hour, present, nulls, mean, p1_p25_p50_p75_p99, categories "
@@ -301,31 +296,14 @@ def _key(slice_: Slice, series: Series, question: Question) -> Key:
     return slice_.key, slice_.value, series.is_feature, series.name, question.value
 
 
-def _kind_of(distribution: Distribution) -> Kind:
-    if distribution.numbers.n >= distribution.texts:
-        return Kind.NUMERIC
-    is_boolean = not distribution.other and distribution.categories.keys() <= {"true", "false"}
-    return Kind.BOOLEAN if is_boolean else Kind.CATEGORICAL
-
-
-def _column(distribution: Distribution, kind: Kind) -> Column:
-    """What of a distribution is of the kind; values of another type are invalid."""
-    if kind is Kind.NUMERIC:
-        return Column.of_histogram(distribution.numbers, distribution.missing, distribution.texts)
-    named = dict(distribution.categories)
-    if distribution.other:
-        named["(other)"] = distribution.other
-    return Column(kind, categories=named, missing=distribution.missing, invalid=distribution.numbers.n)
-
-
-def _typical(drift: Drift, before: Distribution, now: Distribution | None) -> tuple[float | None, float | None]:
+def _typical(drift: Drift, before: Counted, now: Counted | None) -> tuple[float | None, float | None]:
     """Means of numbers, shares of what is true, missing or invalid; nothing of categories."""
     if drift.question is not Question.VALUES or drift.kind == Kind.BOOLEAN.value:
         shift = next((each for each in drift.evidence if each.name in ("true", drift.question.value)), None)
         return (None, None) if shift is None else (shift.expected, shift.seen)
-    if drift.kind != Kind.NUMERIC.value or now is None or not now.numbers.n:
+    if drift.kind != Kind.NUMERIC.value or now is None or not now.numbers.total:
         return None, None
-    return before.numbers.mean, now.numbers.mean
+    return before.numbers.average, now.numbers.average
 
 
 def _said(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
-from ..evaluate.panes import OUTPUTS
+from ..evaluate.panes import NULL, OUTPUTS, PREDICTIONS
 from ..lookups import instant
 from .losses import losses_as_rows
 
@@ -19,8 +19,6 @@ LATENCY = "latency_ms p95"
 MISSING = "missing share of "
 LOSS, LABEL = "mean loss of ", "mean label of "
 
-_PREDICTIONS = 1
-_NULL = 1_048_576
 _SECOND_US = 1_000_000
 
 
@@ -39,7 +37,7 @@ def first_step(clickhouse: ClickHouse, model: str, seconds: int) -> int | None:
     """The second of the model's first pane of that size; None without any."""
     ((first, n),) = clickhouse.rows(
         f"SELECT min(toUnixTimestamp64Second(start)), count() FROM {clickhouse.database}.panes "
-        f"WHERE seconds = {seconds} AND slice = {_whole(model)} AND series = {_PREDICTIONS}"
+        f"WHERE seconds = {seconds} AND slice = {_whole(model)} AND series = {PREDICTIONS}"
     )
     return int(first) if n else None
 
@@ -53,7 +51,7 @@ def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str
     names: dict[int, str] = {int(id_): name for id_, name in named}
     magnitude = "reinterpretAsFloat64(bitShiftLeft(toUInt64(abs(bin)), 46))"
     above = "reinterpretAsFloat64(bitShiftLeft(toUInt64(abs(bin)) + 1, 46))"
-    wanted = ",".join(map(str, (_PREDICTIONS, *OUTPUTS, *names)))
+    wanted = ",".join(map(str, (PREDICTIONS, *OUTPUTS, *names)))
     rows = clickhouse.rows(
         "SELECT step, series, sumIf(values, bin != {null}) AS present, sumIf(values, bin < {null}) AS numbers, "
         "sumIf(values * x, bin < {null}) / numbers AS mean, "
@@ -62,13 +60,13 @@ def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str
         f"if(bin < 0, -1, 1) * ({magnitude} + sum(steps) / values * ({above} - {magnitude}) / 65536) AS x "
         f"FROM {clickhouse.database}.panes WHERE seconds = {steps.seconds} AND slice = {_whole(model)} "
         f"AND start >= {instant(steps.first * _SECOND_US)} AND start < {instant(steps.end * _SECOND_US)} "
-        f"AND series IN ({wanted}) GROUP BY step, series, bin) GROUP BY step, series".replace("{null}", str(_NULL))
+        f"AND series IN ({wanted}) GROUP BY step, series, bin) GROUP BY step, series".replace("{null}", str(NULL))
     )
     volumes = dict.fromkeys(steps, 0.0)
     present: dict[int, dict[int, int]] = {id_: {} for id_ in names}
     found: dict[str, dict[int, float]] = {VOLUME: volumes}
     for step, series, n, numbers, mean, p95 in rows:
-        if series == _PREDICTIONS:
+        if series == PREDICTIONS:
             volumes[step] = float(n)
         elif series in present:
             present[series][step] = n
