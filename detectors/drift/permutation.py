@@ -20,7 +20,6 @@ Statistics = Callable[[Ints, Ints], Sequence[Floats]]
 
 # Draws in all, and the p-value above which no more are made. Stopping only on large ones keeps small ones exact.
 STAGES = ((49, 0.25), (199, 0.1), (999, 0.005), (9_999, 0.0))
-_ENOUGH = 999
 _AT_ONCE = 1_000_000
 
 
@@ -42,7 +41,7 @@ def permutation_test(
 ) -> Permutation:
     """Compare counts of shape (K,) with random splits of their sum; the same counts and seed give the same answer.
 
-    A later stage begins only while `certain` is not known otherwise (a bound on the p-value that needs no draws).
+    Where no draw comes near, `certain` says whether a bound that needs none makes further ones needless.
 
     Raises:
         ValueError: one of the two sides is empty.
@@ -58,7 +57,7 @@ def permutation_test(
     seen = observed[:, None]
     p_value, draws = 1.0, 0
     for until, enough in stages:
-        if draws >= _ENOUGH and certain():
+        if draws and p_value <= 2 / (draws + 1) and certain():
             break
         parts = [seen]
         for first in range(draws, until, step := max(1, _AT_ONCE // pooled.size)):
