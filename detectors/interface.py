@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, Struct, convert, to_builtins
 
 V = TypeVar("V")
 
@@ -75,14 +75,17 @@ class Detector(ABC, Generic[V]):
         return findings
 
     def snapshot(self) -> dict[str, Any]:
-        """The state as plain data: what JSON can hold, and nothing of a random or an unbounded size."""
+        """The state as plain data: what JSON can hold, and nothing of a random or an unbounded size.
+
+        It is a copy: neither this detector nor one that is restored from it changes it by going on.
+        """
         return {
             "detector": self.name,
             "version": self.version,
             "n": self.n,
             "score": self.score,
             "drift_detected": self.drift_detected,
-            "state": self._state(),
+            "state": to_builtins(self._state()),
         }
 
     @classmethod
@@ -101,7 +104,7 @@ class Detector(ABC, Generic[V]):
             )
         try:
             frame = convert(snapshot, _Frame)
-            restored = cls._of_state(frame.state)
+            restored = cls._of_state(to_builtins(frame.state))
         except SnapshotError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
@@ -115,9 +118,9 @@ class Detector(ABC, Generic[V]):
 
     @abstractmethod
     def _state(self) -> dict[str, Any]:
-        """Parameters and state, as plain data."""
+        """Parameters and state, as plain data, which may be the detector's own: `snapshot` copies it."""
 
     @classmethod
     @abstractmethod
     def _of_state(cls, state: Mapping[str, Any]) -> Self:
-        """The same detector again."""
+        """The same detector again, from state that it may keep."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, ClassVar, Self
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, convert
 
 from ..interface import Detector, Finding
 
@@ -77,7 +77,7 @@ class NumberDetector(Detector[float]):
         """
 
     def _state(self) -> dict[str, Any]:
-        return {"parameters": dict(self.parameters), "memory": to_builtins(self._memory())}
+        return {"parameters": dict(self.parameters), "memory": self._memory()}
 
     @classmethod
     def _of_state(cls, state: Mapping[str, Any]) -> Self:
