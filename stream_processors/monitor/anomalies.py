@@ -31,6 +31,7 @@ class _Series(msgspec.Struct):
     online: Detector[Point]
     signal_id: str = ""
     since_us: int = 0
+    found_us: int = 0
     until_us: int = 0
 
 
@@ -107,7 +108,7 @@ class AnomalyMonitor:
             "watched": self._watched,
             "next": self._next,
             "series": {
-                name: [series.online.snapshot(), series.signal_id, series.since_us, series.until_us]
+                name: [series.online.snapshot(), series.signal_id, series.since_us, series.found_us, series.until_us]
                 for name, series in self._series.items()
             },
         }
@@ -127,8 +128,8 @@ class AnomalyMonitor:
                 self.rebuilt = "from its first pane: its outcomes or its detector changed"
                 return
             self._series = {
-                name: _Series(restore(snapshot), str(signal_id), int(since_us), int(until_us))
-                for name, (snapshot, signal_id, since_us, until_us) in state["series"].items()
+                name: _Series(restore(snapshot), str(signal_id), int(since_us), int(found_us), int(until_us))
+                for name, (snapshot, signal_id, since_us, found_us, until_us) in state["series"].items()
             }
             self._next = None if state["next"] is None else int(state["next"])
         except (SnapshotError, KeyError, TypeError, ValueError) as exc:
@@ -142,6 +143,7 @@ class AnomalyMonitor:
         at_us = steps.first * _SECOND_US + (found.at - begin) * step_us
         if at_us - series.until_us > _ONE_ANOMALY * step_us:
             series.since_us = at_us - (found.at - found.since) * step_us
+            series.found_us = at_us + step_us
             series.signal_id = signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, series.since_us)
         series.until_us = at_us + step_us
         expected = "" if found.expected is None else f", where {found.expected:.4g} was expected"
@@ -154,7 +156,7 @@ class AnomalyMonitor:
             subject=name,
             detector=series.online.name,
             since=since,
-            found_at=from_micros(at_us + step_us),
+            found_at=from_micros(series.found_us),
             until=from_micros(series.until_us),
             score=min(1.0, max(0.0, found.score)),
             message=f"{name} of {self._model}{seen}{expected}, since {since:%Y-%m-%d %H:%M}",

@@ -58,8 +58,11 @@ class Compared(Struct, frozen=True):
 
 
 class _Episode(Struct):
+    """What drifted in windows that follow each other, but for single ones between them that did not."""
+
     signal_id: str
     since_us: int
+    found_us: int
     until_us: int
 
 
@@ -189,9 +192,14 @@ class DriftMonitor:
             self.compared.append(row)
             if drifted:
                 signals.append(self._signal(key, row, before.side[series], now.get(series), until))
-            else:
-                self._episodes.pop(key, None)
+        self._end_episodes(start)
         return signals
+
+    def _end_episodes(self, start: int) -> None:
+        """Forget those that neither the window nor the one before it belongs to."""
+        ended = [key for key, each in self._episodes.items() if each.until_us < start * _SECOND_US]
+        for key in ended:
+            del self._episodes[key]
 
     def _is_asked_for(self, made: int) -> bool:
         """Of windows that nobody chose: hours with enough predictions, and days of which not every hour had."""
@@ -229,9 +237,9 @@ class DriftMonitor:
     def _signal(self, key: Key, row: Compared, before: Counted, now: Counted | None, until: datetime) -> Signal:
         start_us, until_us = micros_of(row.window_start), micros_of(until)
         episode = self._episodes.get(key)
-        if episode is None or episode.until_us != start_us:
+        if episode is None:
             id_ = signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start_us)
-            episode = self._episodes[key] = _Episode(id_, start_us, until_us)
+            episode = self._episodes[key] = _Episode(id_, start_us, until_us, until_us)
         episode.until_us = until_us
         drift, series, since = row.drift, row.series, from_micros(episode.since_us)
         expected, seen = _typical(drift, before, now)
@@ -246,7 +254,7 @@ class DriftMonitor:
             subject=series.name,
             detector=drift.method,
             since=since,
-            found_at=until,
+            found_at=from_micros(episode.found_us),
             until=until,
             score=1 - math.exp(-drift.effect / drift.threshold / 4),
             message=f"{what} of {self._model}{where} drifted{moved}{largest}, since {since:%Y-%m-%d %H:%M}: "
