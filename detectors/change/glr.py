@@ -33,9 +33,9 @@ class Glr(NumberDetector):
     means of the values as they came.
 
     A finding needs `evidence` in nats. Since a test looks at all places and at all times, what counts is how often it
-    errs on streams in which nothing changes: independent errors or losses of any kind, with the default 0.2 findings in
-    100,000 values, and about e times as many for each nat less; half of them are rises. Losses that depend on one
-    another (seasons, sessions) look like changes to it, as to every detector here.
+    errs on streams in which nothing changes: of independent errors (shares of 0.1, 0.3, 0.5) and losses (normal,
+    lognormal), with the default 0.1 to 0.6 findings in 100,000 values, five times as many at 8; half of them are rises.
+    Losses that depend on one another (seasons, sessions) look like changes to it, as to every detector here.
 
     References: Lorden, Annals of Mathematical Statistics 1971; Siegmund and Venkatraman, Annals of Statistics 1995 (how
     often such a test errs); Bifet and Gavaldà, SDM 2007 (the window in blocks).

@@ -30,8 +30,8 @@ class Streams(Struct, frozen=True):
     """What a detector is tried on: numbers that are `steady`, and others that have `changed`; each becomes a `value`.
 
     `constant`: a value in which nothing is to be found, however often it comes; `before`: values until a change can be
-    found; `false_alarms`: findings allowed in 10,000 values of each of `nulls`; `late`: values after the change until it must
-    be found; `near`: how far `since` may be from it.
+    found; `false_alarms`: findings allowed in 10,000 values of each of `nulls`; `late`: values after the change until
+    it must be found; `near`: how far `since` may be from it.
     """
 
     steady: Numbers
