@@ -56,6 +56,16 @@ class Glr(NumberDetector):
         self._pending_since = 0
         self._scale = Scale()
 
+    @property
+    def evidence(self) -> float:
+        """What a finding needs, in nats. It may be set on the way, as by what `Dispersion` learns."""
+        return self.parameters["evidence"]
+
+    @evidence.setter
+    def evidence(self, nats: float) -> None:
+        require("evidence", 0 < nats < math.inf, "above 0")
+        self.parameters["evidence"] = nats
+
     def _take_number(self, value: float) -> Finding | None:
         if not self._pending:
             self._pending_since = self.n
@@ -81,7 +91,7 @@ class Glr(NumberDetector):
         evidence, rises = self._evidence()
         if not evidence.any():
             return None
-        needed, reported = self.parameters["evidence"], rises | self.parameters["improvements"]
+        needed, reported = self.evidence, rises | self.parameters["improvements"]
         self.score = strength(float(evidence[reported].max(initial=0.0)), needed)
         place = int(evidence.argmax())
         if evidence[place] < needed:

@@ -6,9 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ...detectors.change.glr import Glr
-from ...detectors.interface import Detector, Finding, SnapshotError
-from ...detectors.registry import detector, restore
+from ...detectors.interface import SnapshotError
 from ...detectors.root_cause import Part, contributions
 from ...infra.clickhouse import ClickHouse, quote
 from ...infra.logs import logger
@@ -17,10 +15,10 @@ from ...schemas.signals import Shift, Signal, SignalKind
 from ..evaluate.slices import MOST_VALUES
 from ..lookups import instant
 from ..records import from_micros
+from .loss_stream import Found, LossStream
 from .losses import Cursor, Loss, losses_as_rows, new_losses
 from .reached import Reached
 from .signals import signal_id_of
-from .timeline import Timeline
 
 log = logger(__name__)
 
@@ -30,8 +28,6 @@ _EXAMPLES = 5
 _MOST_EVIDENCE = 5
 _BEFORE = 4
 _LEAST_BEFORE_US = 3_600_000_000
-# More than the detector's own: a model has a stream for each slice, and goes on for years.
-_EVIDENCE = 14.0
 
 Slice = tuple[str, str]
 WHOLE: Slice = ("", "")
@@ -58,7 +54,7 @@ class ConceptMonitor:
         self._segments = tuple(segments)
         self._detector = detector_name
         self._cursor = Cursor()
-        self._streams: dict[Slice, tuple[Detector[float], Timeline]] = {}
+        self._streams: dict[Slice, LossStream] = {}
         self._has_more = False
         self.reached_us = 0
         self.rebuilt = "from its first loss"
@@ -98,8 +94,7 @@ class ConceptMonitor:
             "known_us": self._cursor.known_us,
             "written_ms": {str(partition): ms for partition, ms in self._cursor.written_ms.items()},
             "streams": [
-                {"slice": list(slice_), "detector": online.snapshot(), "timeline": timeline.snapshot()}
-                for slice_, (online, timeline) in self._streams.items()
+                {"slice": list(slice_), "losses": stream.snapshot()} for slice_, stream in self._streams.items()
             ],
             "reached_us": self.reached_us,
         }
@@ -114,10 +109,7 @@ class ConceptMonitor:
                 self.rebuilt = "from its first loss: its rule, its segments or its detector changed"
                 return
             streams = {
-                (str(each["slice"][0]), str(each["slice"][1])): (
-                    restore(each["detector"]),
-                    Timeline.restore(each["timeline"]),
-                )
+                (str(each["slice"][0]), str(each["slice"][1])): LossStream.restore(each["losses"])
                 for each in state["streams"]
             }
             written_ms = {int(partition): int(ms) for partition, ms in state["written_ms"].items()}
@@ -143,15 +135,13 @@ class ConceptMonitor:
             if stream is None:
                 if sum(1 for key, _ in self._streams if key == slice_[0]) >= MOST_VALUES:
                     continue
-                stream = self._streams[slice_] = (_new(self._detector), Timeline())
-            online, timeline = stream
-            timeline.add(at_us)
-            signals += [self._signal(slice_, timeline, online, found) for found in online.update(of)]
+                stream = self._streams[slice_] = LossStream(self._detector)
+            signals += [self._signal(slice_, stream.detector.name, found) for found in stream.take(of, at_us)]
         return signals
 
-    def _signal(self, slice_: Slice, timeline: Timeline, online: Detector[float], found: Finding) -> Signal:
+    def _signal(self, slice_: Slice, detector_name: str, found: Found) -> Signal:
         key, value = slice_
-        since_us, found_us = timeline.at(found.since), timeline.at(found.at)
+        since_us, found_us = found.since_us, found.found_us
         begin_us = since_us - _before_us(since_us, found_us)
         where = f" where {key} is {value}" if key else ""
         moved = (
@@ -159,21 +149,21 @@ class ConceptMonitor:
         )
         return Signal(
             signal_id=signal_id_of(
-                self._model, SignalKind.CONCEPT_DRIFT, self._outcome.name, *slice_, online.name, found_us
+                self._model, SignalKind.CONCEPT_DRIFT, self._outcome.name, *slice_, detector_name, found_us
             ),
             model=self._model,
             kind=SignalKind.CONCEPT_DRIFT,
             subject=SUBJECT,
-            detector=online.name,
+            detector=detector_name,
             since=from_micros(since_us),
             found_at=from_micros(found_us),
             until=from_micros(found_us),
-            score=min(1.0, max(0.0, found.score)),
+            score=found.score,
             message=f"The mean loss of {self._model} ({self._outcome.name}){where} went{moved} "
             f"since {from_micros(since_us):%Y-%m-%d %H:%M}",
             expected=found.expected,
             seen=found.seen,
-            n=found.at - found.since + 1,
+            n=found.n,
             outcome=self._outcome.name,
             segment_key=key,
             segment=value,
@@ -215,10 +205,6 @@ class ConceptMonitor:
             f"ORDER BY loss DESC, prediction_id LIMIT {_EXAMPLES}"
         )
         return tuple(prediction_id for (prediction_id,) in rows)
-
-
-def _new(name: str) -> Detector[float]:
-    return Glr(evidence=_EVIDENCE) if name == Glr.name else detector(name)
 
 
 def _before_us(since_us: int, found_us: int) -> int:
