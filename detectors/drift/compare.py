@@ -134,11 +134,10 @@ def _numbers(parts: _Parts, method: str) -> Drift:
     cells, effect = both.grouped(), max(shifts)
     test = permutation_test(
         cells.reference, cells.current, methods.NUMERIC[method](cells), seed=parts.seed,
-        stages=parts.stages(effect, parts.limits.numeric), certain=lambda: anderson_darling_bound(cells) < 1e-5,
+        stages=parts.stages(effect, parts.limits.numeric),
+        bound=(lambda: 2 * anderson_darling_bound(cells)) if "anderson_darling" in method else None,
     )  # fmt: skip
     p_value = test.p_value
-    if p_value <= 2 / (test.draws + 1):
-        p_value = min(p_value, 2 * anderson_darling_bound(cells))
     inside = within_bins(before, after)
     if inside is not None:
         p_value = min(1.0, 2 * min(p_value, inside))
@@ -162,11 +161,9 @@ def _categories(parts: _Parts, method: str | None) -> Drift:
         test = permutation_test(
             reference, current, methods.CATEGORICAL[method], seed=parts.seed,
             stages=parts.stages(effect, parts.limits.categorical),
-            certain=lambda: chi_square_bound(reference, current) < 1e-5,
+            bound=(lambda: 2 * chi_square_bound(reference, current)) if "chi_square" in method else None,
         )  # fmt: skip
         p_value, statistic = test.p_value, methods.category_statistic(method, both.reference, both.current)
-        if p_value <= 2 / (test.draws + 1):
-            p_value = min(p_value, 2 * chi_square_bound(reference, current))
     shifts = of_categories(both) if p_value <= 0.05 else ()
     return _drift(parts, method, statistic, effect, p_value, evidence=shifts)
 
