@@ -62,6 +62,11 @@ def _categories(chances: np.ndarray) -> Callable[[np.random.Generator, int], Val
     return lambda random, n: np.repeat(np.arange(chances.size), random.multinomial(n, chances))
 
 
+def _uneven(chances: np.ndarray, by: float) -> np.ndarray:
+    """Every other category has that much more of its share, the others less."""
+    return chances * (1 + by * np.where(np.arange(chances.size) % 2, 1, -1))
+
+
 def _up(chances: np.ndarray, at: int, by: float) -> np.ndarray:
     """One category takes `by` more of all values, from all alike."""
     chances = chances * (1 - by)
@@ -94,5 +99,10 @@ CHANGES = (
         Change(f"{k} {'Zipf' if zipf else 'uniform'}, one category + {by:.0%}", CATEGORIES[k, zipf],
                World("", False, _categories(_up(shares(k, zipf), k // 2, by))))
         for k, zipf, by in ((2, False, 0.15), (10, True, 0.05), (50, False, 0.05), (200, True, 0.05))
+    ),
+    *(
+        Change(f"{k} uniform, every other category ± 25 %", CATEGORIES[k, False],
+               World("", False, _categories(_uneven(shares(k, False), 0.25))))
+        for k in (10, 50)
     ),
 )  # fmt: skip

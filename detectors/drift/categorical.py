@@ -28,7 +28,7 @@ def psi(reference: Counts, current: Counts) -> Floats:
     """The population stability index. Empty cells count as half a value, so that it is finite.
 
     >>> round(float(psi(np.array([50, 50]), np.array([60, 40]))), 3)
-    0.04
+    0.041
     """
     r, c = np.asarray(reference, np.float64), np.asarray(current, np.float64)
     here = r + c > 0

@@ -21,10 +21,11 @@ Statistics = Callable[[Ints, Ints], Sequence[Floats]]
 # Draws in all, and the p-value above which no more are made. Stopping only on large ones keeps small ones exact.
 STAGES = ((49, 0.25), (199, 0.1), (999, 0.005), (9_999, 0.0))
 _AT_ONCE = 1_000_000
+_CERTAIN = 1e-5
 
 
 class Permutation(NamedTuple):
-    """`p_value` is never below 1 / (`draws` + 1)."""
+    """`p_value` is never below 1 / (`draws` + 1), but for a bound."""
 
     p_value: float
     draws: int
@@ -37,11 +38,11 @@ def permutation_test(
     *,
     seed: int = 0,
     stages: Sequence[tuple[int, float]] = STAGES,
-    certain: Callable[[], bool] = lambda: False,
+    bound: Callable[[], float] | None = None,
 ) -> Permutation:
     """Compare counts of shape (K,) with random splits of their sum; the same counts and seed give the same answer.
 
-    Where no draw comes near, `certain` says whether a bound that needs none makes further ones needless.
+    `bound` is one of the p-value that needs no draws: it counts where no draw comes near, and spares further ones.
 
     Raises:
         ValueError: one of the two sides is empty.
@@ -57,7 +58,7 @@ def permutation_test(
     seen = observed[:, None]
     p_value, draws = 1.0, 0
     for until, enough in stages:
-        if draws and p_value <= 2 / (draws + 1) and certain():
+        if bound is not None and draws and p_value <= 2 / (draws + 1) and bound() < _CERTAIN:
             break
         parts = [seen]
         for first in range(draws, until, step := max(1, _AT_ONCE // pooled.size)):
@@ -67,6 +68,8 @@ def permutation_test(
         p_value = _smallest(seen)
         if p_value > enough:
             break
+    if bound is not None and p_value <= 2 / (draws + 1):
+        p_value = min(p_value, bound())
     return Permutation(p_value, draws)
 
 

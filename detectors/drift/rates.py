@@ -31,7 +31,7 @@ def rate_test(reference: int, of_reference: int, current: int, of_current: int) 
 
     >>> found = rate_test(10, 1000, 30, 1000)
     >>> round(found.difference, 3), round(found.p_value, 4), found.method
-    (0.02, 0.0021, 'exact')
+    (0.02, 0.002, 'exact')
     """
     for part, whole in ((reference, of_reference), (current, of_current)):
         if whole < 1 or not 0 <= part <= whole:

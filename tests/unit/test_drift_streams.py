@@ -88,7 +88,7 @@ def test_false_discoveries_stay_few_over_time() -> None:
 def test_what_can_be_spent_follows_the_paper() -> None:
     stream = OnlineFdr(0.1)
     first = stream.next_level
-    assert first == pytest.approx(0.0772 * 0.05 * np.log(2), rel=1e-3)
+    assert first == pytest.approx(0.079 * 0.05 * np.log(2), rel=1e-3)
     stream.test(1.0)
     assert stream.next_level < first
     stream.test(0.0)
