@@ -28,6 +28,11 @@ class Reference(Struct, frozen=True):
     training: bool = False
     """What `loopwatch reference` has stored."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether each window has another one: what comes and goes shows, and what stays becomes the reference."""
+        return self.period is None and not self.training
+
     @classmethod
     def parse(cls, text: str) -> "Reference":
         """``7d``, ``previous``, ``training``, or two instants with a slash between.

@@ -183,11 +183,12 @@ class DriftMonitor:
         signals: list[Signal] = []
         for (slice_, series, _, before, now), drift in zip(found, decided, strict=True):
             key = _key(slice_, series, drift.question)
-            usual = self._usual.setdefault(key, Usual())
-            size = usual.size
-            drifted = drift.drifted and usual.is_unusual(drift.effect, drift.threshold)
-            if not math.isnan(drift.effect):
-                usual.add(drift.effect, drifted=drifted, seconds=self._window.size_s)
+            drifted, size = drift.drifted, None
+            if self._config.reference.moves and not math.isnan(drift.effect):
+                usual = self._usual.setdefault(key, Usual(self._window.size_s))
+                size = usual.size
+                drifted = drifted and usual.is_unusual(drift.effect)
+                usual.add(drift.effect, drifted=drifted)
             row = Compared(since, before.stretch, slice_, series, drift, size, drifted)
             self.compared.append(row)
             if drifted:
