@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults soak wheel-smoke clean
+.PHONY: help demo test lint bench bench-detection faults soak wheel-smoke clean
 
 help:
 	@echo "make demo     replay 284,821 real flights through the loop, and see the ledger balance"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff and basedpyright"
 	@echo "make bench    measure throughput and latency"
+	@echo "make bench-detection  measure detectors: false alarms, power, delay, speed, beside their peers"
 	@echo "make faults   kill, pause and starve everything, and count rows lost and doubled"
 	@echo "make soak     ten minutes at a steady rate"
 	@echo "make wheel-smoke  install the wheel into an environment of its own, and join one event there"
@@ -31,6 +32,9 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks
+
+bench-detection: $(VENV)/dev.stamp
+	@$(RUN) -m benchmarks.detection
 
 faults: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.faults

@@ -1,5 +1,6 @@
 """Concept drift of one outcome of a model: online detectors over its losses, of all predictions and of segments."""
 
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -23,7 +24,7 @@ from .signals import signal_id_of
 log = logger(__name__)
 
 SUBJECT = "loss"
-_ROUNDS = 3
+_AT_ONCE_S = 2.0
 _EXAMPLES = 5
 _MOST_EVIDENCE = 5
 _BEFORE = 4
@@ -74,7 +75,8 @@ class ConceptMonitor:
         """Take what became known, a bounded number of losses; returns what they show."""
         signals: list[Signal] = []
         self._has_more = True
-        for _ in range(_ROUNDS):
+        began = time.monotonic()
+        while time.monotonic() - began < _AT_ONCE_S:
             losses, cursor = new_losses(
                 self._clickhouse, self._model, self._outcome, self._kind, self._segments, self._cursor, reached
             )

@@ -14,7 +14,7 @@ from ..evaluate.classes import has_label, is_positive, predicted
 from ..lookups import instant
 from .reached import Reached
 
-MOST_AT_ONCE = 50_000
+MOST_AT_ONCE = 20_000
 """About: labels of one instant are never parted."""
 
 

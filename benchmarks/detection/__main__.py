@@ -1,0 +1,22 @@
+"""Every figure of detectors, in turn: ``python -m benchmarks.detection`` (``make bench-detection``); about an hour.
+
+False alarms and power of drift against a reference beside Evidently; concept drift beside River; anomalies by NAB's
+rules beside River; anomalies of simulated models; speed of drift beside Evidently, and of each detector. A table each,
+and JSON in ``benchmarks/results/``.
+"""
+
+import sys
+
+from ..in_turn import in_turn
+
+QUICK = {
+    "false_alarms": ["--windows", "20"],
+    "concept": ["--trials", "2"],
+    "anomalies": ["--detector", "Loopwatch"],
+    "operations": ["--quick"],
+    "drift_speed": ["--columns", "50", "--rows", "10000", "--repeats", "1"],
+    "speed": [],
+}
+
+if __name__ == "__main__":
+    sys.exit(in_turn("benchmarks.detection", __doc__, QUICK))
