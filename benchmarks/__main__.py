@@ -1,7 +1,7 @@
 """All figures of the loop but the long ones, in turn: ``python -m benchmarks`` (``make bench``).
 
 Throughput beside its peers, latency from produce to queryable, memory of a pending prediction: a table each, and JSON
-in ``benchmarks/results/``. The soak and the faults take longer and are run by themselves: ``python -m benchmarks.soak``,
+in ``benchmarks/results/``. What takes longer is run by itself: ``python -m benchmarks.soak``,
 ``python -m benchmarks.faults``; so are detectors: ``python -m benchmarks.detection``.
 """
 
