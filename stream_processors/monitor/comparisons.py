@@ -17,7 +17,7 @@ from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.monitoring import Drift as DriftConfig
 from ...schemas.signals import Shift, Signal, SignalKind
 from ...schemas.windows import Window
-from ..evaluate.panes import ALL, Series, Slice, Stretch, slices
+from ..evaluate.panes import ALL, Series, Slice, Stretch, slices, volumes
 from ..evaluate.training import training_of
 from ..lookups import instant
 from ..records import from_micros, micros_of
@@ -33,6 +33,7 @@ ENOUGH = 200
 LEVEL = 0.05
 MOST_SLICES = 10
 _AT_ONCE_S = 2.0
+_WINDOWS_AHEAD = 1000
 _EXAMPLES = 5
 _SECOND_US = 1_000_000
 _HOUR_S = 3600
@@ -128,13 +129,16 @@ class DriftMonitor:
             if first is None:
                 return []
             self._next = -(-first // size) * size
+        end = min(reached.everywhere_us // _SECOND_US, self._next + _WINDOWS_AHEAD * size) // size * size
         signals: list[Signal] = []
         began = time.monotonic()
-        while time.monotonic() - began < _AT_ONCE_S:
-            if (self._next + size) * _SECOND_US > reached.everywhere_us:
+        for start in self._asked_for(self._next, end):
+            if time.monotonic() - began > _AT_ONCE_S:
                 break
-            signals += self._compare(self._next)
-            self._next += size
+            signals += self._compare(start)
+            self._next = start + size
+        else:
+            self._next = max(self._next, end)
         return signals
 
     def state(self) -> dict[str, Any]:
@@ -167,8 +171,6 @@ class DriftMonitor:
     def _compare(self, start: int) -> list[Signal]:
         since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
         made, whole = self._panes.read(Stretch(self._model, since, until))
-        if not self._is_asked_for(made):
-            return []
         found: list[tuple[Slice, Series, Drift, _Before, Side]] = []
         for slice_ in self._slices(since, until):
             now = whole
@@ -202,12 +204,19 @@ class DriftMonitor:
         for key in ended:
             del self._episodes[key]
 
-    def _is_asked_for(self, made: int) -> bool:
-        """Of windows that nobody chose: hours with enough predictions, and days of which not every hour had."""
+    def _asked_for(self, begin: int, end: int) -> list[int]:
+        """Starts of the windows to compare; if nobody chose any, hours with enough predictions, and other days."""
+        size = self._window.size_s
+        if end <= begin:
+            return []
+        stretch = Stretch(
+            self._model, from_micros(begin * _SECOND_US), from_micros(end * _SECOND_US), self._window.size
+        )
+        made = {micros_of(at) // _SECOND_US: n for at, n in volumes(self._clickhouse, stretch).items()}
         if self._config.windows:
-            return made > 0
-        hours = self._window.size_s // _HOUR_S
-        return made >= ENOUGH if hours == 1 else 0 < made < hours * ENOUGH
+            return sorted(made)
+        hours = size // _HOUR_S
+        return sorted(at for at, n in made.items() if (n >= ENOUGH if hours == 1 else n < hours * ENOUGH))
 
     def _slices(self, since: datetime, until: datetime) -> list[Slice]:
         found = [ALL]
