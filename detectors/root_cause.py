@@ -59,6 +59,8 @@ def contributions(before: Mapping[str, Part], since: Mapping[str, Part]) -> list
     found: list[Contribution] = []
     for name in sorted(before.keys() | since.keys()):
         old, new = before.get(name, nothing), since.get(name, nothing)
+        if not (old.n or new.n):
+            continue
         share_before, share_since = old.n / n_before, new.n / n_since
         mean_before = old.mean if old.n else new.mean
         mean_since = new.mean if new.n else old.mean

@@ -7,7 +7,7 @@ import msgspec
 
 from ...detectors.anomaly.points import Point
 from ...detectors.anomaly.series import SeriesAnomalies
-from ...detectors.interface import Detector, Finding, SnapshotError
+from ...detectors.interface import Detector, Finding
 from ...detectors.registry import detector, restore
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
@@ -15,14 +15,17 @@ from ...schemas.signals import Signal, SignalKind
 from ..lookups import instant
 from ..records import from_micros
 from .losses import losses_as_rows
-from .points import MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
+from .points import MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
 from .reached import Reached
 from .signals import signal_id_of
+from .states import DAMAGED
 
 MINUTE_S, HOUR_S = 60, 3600
 _SECOND_US = 1_000_000
 # Findings of a series that follow each other so closely, in steps, are of one anomaly.
 _ONE_ANOMALY = 5
+# Features come and go under other names.
+_MOST_SERIES = MOST_FEATURES + 50
 # Of a model with so many series, about one false alarm in four weeks.
 _OF_SERIES, _ONE_FALSE_IN_S = 50, 28 * 86_400
 
@@ -93,6 +96,8 @@ class AnomalyMonitor:
         for name in sorted(points.keys() | self._series.keys()):
             series = self._series.get(name)
             if series is None:
+                if len(self._series) >= _MOST_SERIES:
+                    continue
                 series = self._series[name] = _Series(self._new())
             values = in_order(points.get(name, {}), steps)
             begin = series.online.n
@@ -127,16 +132,17 @@ class AnomalyMonitor:
             if state["watched"] != self._watched:
                 self.rebuilt = "from its first pane: its outcomes or its detector changed"
                 return
-            self._series = {
-                name: _Series(restore(snapshot), str(signal_id), int(since_us), int(found_us), int(until_us))
+            series = {
+                str(name): _Series(restore(snapshot), str(signal_id), int(since_us), int(found_us), int(until_us))
                 for name, (snapshot, signal_id, since_us, found_us, until_us) in state["series"].items()
             }
-            self._next = None if state["next"] is None else int(state["next"])
-        except (SnapshotError, KeyError, TypeError, ValueError) as exc:
-            self._series, self._next = {}, None
-            self.rebuilt = f"from its first pane: its state can't be read ({exc})"
+            first = None if state["next"] is None else int(state["next"])
+            reached = from_micros((first or 0) * _SECOND_US)
+        except DAMAGED as exc:
+            self.rebuilt = f"from its first pane: its state can't be read ({exc!r})"
             return
-        self.rebuilt = f"from its state of {from_micros(self.reached_us):%Y-%m-%d %H:%M} and the panes since"
+        self._series, self._next = series, first
+        self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
     def _signal(self, name: str, series: _Series, steps: Steps, found: Finding, begin: int) -> Signal:
         step_us = self._seconds * _SECOND_US

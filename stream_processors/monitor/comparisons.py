@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from .counted import Counted, PaneReader, Side, of_distribution
 from .points import first_step
 from .reached import Reached
 from .signals import signal_id_of
+from .states import DAMAGED
 from .usual import Usual
 
 AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
@@ -34,7 +36,9 @@ LEVEL = 0.05
 MOST_SLICES = 10
 _AT_ONCE_S = 2.0
 _WINDOWS_AHEAD = 1000
+_MOST_USUAL = 20_000
 _EXAMPLES = 5
+_IS_TEXT = "prediction_value IS NULL OR prediction IN ('true', 'false')"
 _SECOND_US = 1_000_000
 _HOUR_S = 3600
 
@@ -161,12 +165,13 @@ class DriftMonitor:
                 return
             usual = {msgspec.convert(key, Key): Usual.restore(each) for key, each in state["usual"]}
             episodes = {msgspec.convert(key, Key): msgspec.convert(each, _Episode) for key, each in state["episodes"]}
-            self._next = None if state["next"] is None else int(state["next"])
-        except (KeyError, TypeError, ValueError) as exc:
-            self.rebuilt = f"from its first window: its state can't be read ({exc})"
+            first = None if state["next"] is None else int(state["next"])
+            reached = from_micros((first or 0) * _SECOND_US)
+        except DAMAGED as exc:
+            self.rebuilt = f"from its first window: its state can't be read ({exc!r})"
             return
-        self._usual, self._episodes = usual, episodes
-        self.rebuilt = f"from its state of {from_micros(self.reached_us):%Y-%m-%d %H:%M} and the panes since"
+        self._usual, self._episodes, self._next = usual, episodes, first
+        self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
     def _compare(self, start: int) -> list[Signal]:
         since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
@@ -187,7 +192,8 @@ class DriftMonitor:
             key = _key(slice_, series, drift.question)
             drifted, size = drift.drifted, None
             if self._config.reference.moves and not math.isnan(drift.effect):
-                usual = self._usual.setdefault(key, Usual(self._window.size_s))
+                # Those that are compared go to the end: what is not any more is forgotten first.
+                usual = self._usual[key] = self._usual.pop(key, None) or Usual(self._window.size_s)
                 size = usual.size
                 drifted = drifted and usual.is_unusual(drift.effect)
                 usual.add(drift.effect, drifted=drifted)
@@ -195,14 +201,14 @@ class DriftMonitor:
             self.compared.append(row)
             if drifted:
                 signals.append(self._signal(key, row, before.side[series], now.get(series), until))
-        self._end_episodes(start)
+        self._forget(start)
         return signals
 
-    def _end_episodes(self, start: int) -> None:
-        """Forget those that neither the window nor the one before it belongs to."""
-        ended = [key for key, each in self._episodes.items() if each.until_us < start * _SECOND_US]
-        for key in ended:
-            del self._episodes[key]
+    def _forget(self, start: int) -> None:
+        """Episodes that neither the window nor the one before it belongs to, and series beyond what is kept."""
+        self._episodes = {key: each for key, each in self._episodes.items() if each.until_us >= start * _SECOND_US}
+        for key in list(islice(self._usual, max(0, len(self._usual) - _MOST_USUAL))):
+            del self._usual[key]
 
     def _asked_for(self, begin: int, end: int) -> list[int]:
         """Starts of the windows to compare; if nobody chose any, hours with enough predictions, and other days."""
@@ -282,15 +288,18 @@ class DriftMonitor:
     def _examples(self, row: Compared, until: datetime) -> tuple[str, ...]:
         """Ids of predictions of the window whose value is one of those that became more."""
         grown = max(row.drift.evidence, key=lambda each: each.seen - each.expected, default=None)
-        if grown is None:
+        if grown is None or grown.seen <= grown.expected:
             return ()
-        column, condition = _column_of(row.series), "1"
-        if row.drift.question is Question.MISSING:
-            condition = f"isNull({column})"
-        elif not math.isnan(grown.low):
-            condition = f"{column} >= {grown.low!r} AND {column} < {grown.high!r}"
-        elif row.drift.question is Question.VALUES:
-            condition = f"{_category_of(row.series)} = {quote(grown.name)}"
+        column, text = _column_of(row.series), _category_of(row.series)
+        match row.drift.question:
+            case Question.MISSING:
+                condition = f"isNull({column}) AND isNull({text})"
+            case Question.INVALID:
+                condition = f"isNotNull({text if row.drift.kind == Kind.NUMERIC.value else column})"
+            case _ if math.isnan(grown.low):
+                condition = f"{text} = {quote(grown.name)}"
+            case _:
+                condition = f"{column} >= {grown.low!r} AND {column} < {grown.high!r}"
         of_slice = _of_slice(row.slice)
         rows = self._clickhouse.rows(
             f"SELECT prediction_id FROM {self._clickhouse.database}.predictions WHERE model = {quote(self._model)} "
@@ -329,15 +338,18 @@ def _said(name: str) -> str:
 
 
 def _column_of(series: Series) -> str:
-    """SQL of the series as a number."""
+    """SQL of the series as a number; NULL where it is none."""
     if series.is_feature:
         return f"features_num[{quote(series.name)}]"
-    return "prediction_value" if series.name == "prediction" else series.name
+    return f"if({_IS_TEXT}, NULL, prediction_value)" if series.name == "prediction" else series.name
 
 
 def _category_of(series: Series) -> str:
-    """SQL of the series as text."""
-    return f"features_cat[{quote(series.name)}]" if series.is_feature else "ifNull(prediction, '')"
+    """SQL of the series as text; NULL where it is none."""
+    if series.is_feature:
+        name = quote(series.name)
+        return f"if(mapContains(features_cat, {name}), features_cat[{name}], NULL)"
+    return f"if({_IS_TEXT}, prediction, NULL)" if series.name == "prediction" else "NULL"
 
 
 def _of_slice(slice_: Slice) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from ...detectors.interface import SnapshotError
 from ...detectors.root_cause import Part, contributions
 from ...infra.clickhouse import ClickHouse, quote
 from ...infra.logs import logger
@@ -20,6 +19,7 @@ from .loss_stream import Found, LossStream
 from .losses import Cursor, Loss, losses_as_rows, new_losses
 from .reached import Reached
 from .signals import signal_id_of
+from .states import DAMAGED
 
 log = logger(__name__)
 
@@ -115,13 +115,12 @@ class ConceptMonitor:
                 for each in state["streams"]
             }
             written_ms = {int(partition): int(ms) for partition, ms in state["written_ms"].items()}
-            self._cursor = Cursor(int(state["known_us"]), written_ms)
-            self.reached_us = int(state["reached_us"])
-        except (SnapshotError, KeyError, TypeError, ValueError, IndexError) as exc:
-            self.rebuilt = f"from its first loss: its state can't be read ({exc})"
+            cursor, reached_us = Cursor(int(state["known_us"]), written_ms), int(state["reached_us"])
+            rebuilt = f"from its state of {from_micros(reached_us):%Y-%m-%d %H:%M:%S} and the losses since"
+        except DAMAGED as exc:
+            self.rebuilt = f"from its first loss: its state can't be read ({exc!r})"
             return
-        self._streams = streams
-        self.rebuilt = f"from its state of {from_micros(self.reached_us):%Y-%m-%d %H:%M:%S} and the losses since"
+        self._streams, self._cursor, self.reached_us, self.rebuilt = streams, cursor, reached_us, rebuilt
 
     def _take(self, losses: Sequence[Loss]) -> list[Signal]:
         values: dict[Slice, tuple[list[float], list[int]]] = {}

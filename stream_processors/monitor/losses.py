@@ -67,57 +67,65 @@ class _Rows:
     ) -> None:
         self._clickhouse = clickhouse
         self._window_us = outcome.window // timedelta(microseconds=1)
-        self._waits = outcome.on_timeout is OnTimeout.NEGATIVE
-        condition, loss = loss_of(kind, outcome)
-        known = f"toUnixTimestamp64Micro({_known(outcome)})"
+        waits = outcome.on_timeout is OnTimeout.NEGATIVE
+        self._table = f"{clickhouse.database}.feedback"
+        self._of = f"model = {quote(model)} AND outcome = {quote(outcome.name)}"
+        # What makes two rows of one label: of a prediction that waits for its window, and else of a deciding action.
+        self._label = "prediction_id" if waits else "prediction_id, action_id"
+        # What is recomputed stands for what was taken, or will be; so does what revises a provisional answer.
+        self._stands_in = ["_topic = ''", *(["status = 'revised'"] if waits else [])]
+        self._predictions = f"{clickhouse.database}.predictions WHERE model = {quote(model)}"
+        self._condition, loss = loss_of(kind, outcome)
+        if not waits:
+            self._condition = f"action_ts IS NOT NULL AND {self._condition}"
         of_row = ", ".join(f"segments[{quote(key)}]" for key in segments)
-        # A provisional answer that is revised was taken; so was what is recomputed.
-        first = "status != 'revised'" if self._waits else "action_ts IS NOT NULL AND _topic != ''"
-        self._select = (
-            f"SELECT prediction_id, revision, {known} AS known_us, toUnixTimestamp64Milli(_ingested_at) AS ms, "
-            f"toFloat64({loss}) AS loss, CAST([{of_row}], 'Array(String)') AS of_row "
-            f"FROM {clickhouse.database}.{{table}} "
-            f"WHERE model = {quote(model)} AND outcome = {quote(outcome.name)} AND {condition}"
-        )
-        self._first = first
+        self._known = f"toUnixTimestamp64Micro({_known(outcome)})"
+        self._columns = f"prediction_id, {self._known} AS known_us, toFloat64({loss}) AS loss, "
+        self._columns += f"CAST([{of_row}], 'Array(String)') AS of_row"
 
     def new(self, from_us: int, until_us: int, written_ms: Mapping[int, int]) -> tuple[list[Loss], int]:
         """Known after one instant and by another; and until when that is: the order holds, at most some are taken."""
         if until_us <= from_us or not written_ms:
             return [], from_us
-        table = "feedback_current" if self._waits else "feedback"
-        conditions = f"prediction_ts > {instant(max(0, from_us - self._window_us))} AND status != 'pending'"
-        if not self._waits:
-            conditions += f" AND {self._first} AND {_written(written_ms)}"
-        taken = (
-            f"SELECT * FROM ({self._select.format(table=table)} AND {conditions} "
-            f"AND (status = 'revised' OR {_written(written_ms)})) "
-            f"WHERE known_us > {from_us} AND known_us <= {until_us} "
-            # A flush that was torn is there twice.
-            "ORDER BY known_us LIMIT 1 BY prediction_id, revision"
+        visible = (
+            f"SELECT * FROM {self._table} WHERE {self._of} "
+            f"AND prediction_ts >= {instant(max(0, from_us - self._window_us))} "
+            f"AND ({' OR '.join(self._stands_in)} OR {_written(written_ms)}) "
+            f"ORDER BY revision DESC LIMIT 1 BY {self._label}"
         )
         rows = self._clickhouse.rows(
-            f"SELECT prediction_id, known_us, loss, of_row FROM "
-            f"(SELECT * FROM ({taken}) ORDER BY known_us LIMIT {MOST_AT_ONCE} WITH TIES) "
-            "ORDER BY known_us, prediction_id, revision"
+            f"SELECT * FROM (SELECT {self._columns} FROM ({visible}) WHERE status != 'pending' AND {self._condition} "
+            f"AND {self._known} > {from_us} AND {self._known} <= {until_us} "
+            f"ORDER BY known_us LIMIT {MOST_AT_ONCE} WITH TIES) ORDER BY known_us, prediction_id, loss"
         )
         end_us = rows[-1][1] if len(rows) >= MOST_AT_ONCE else until_us
         return [Loss(known_us, id_, loss, tuple(of)) for id_, known_us, loss, of in rows], end_us
 
     def late(self, cursor: Cursor, written_ms: Mapping[int, int]) -> tuple[list[Loss], int]:
-        """Written since the cursor and known before it; and until when (ms) that was written."""
-        least = min(cursor.written_ms.get(p, 0) for p in written_ms)
-        conditions = f"_ingested_at > {instant(least * 1000)} AND status != 'pending' AND {self._first}"
-        behind = " OR ".join(f"_partition = {p} AND ms > {cursor.written_ms.get(p, 0)}" for p in written_ms)
+        """Written since the cursor and known before it; and until when (ms) that was written.
+
+        A label that was written before, by a flush that was torn, in an earlier revision or by a worker that repeats
+        what may not be published, was taken then. Of a prediction that came since, nothing was.
+        """
+        since_ms = {p: cursor.written_ms.get(p, 0) for p in written_ms}
+        since = f"_ingested_at > {instant(min(since_ms.values()) * 1000)} AND NOT {_written(since_ms)}"
+        late = (
+            f"SELECT *, toUnixTimestamp64Milli(_ingested_at) AS ms FROM {self._table} WHERE {self._of} "
+            f"AND {since} AND {_written(written_ms)} AND (NOT ({' OR '.join(self._stands_in)}) "
+            f"OR _topic != '' AND prediction_id IN (SELECT prediction_id FROM {self._predictions} AND {since})) "
+            f"AND status != 'pending' AND {self._condition} "
+            f"AND {self._known} <= {cursor.known_us}"
+        )
         taken = (
-            f"SELECT * FROM ({self._select.format(table='feedback')} AND {conditions} AND {_written(written_ms)} "
-            f"AND ({behind})) WHERE known_us <= {cursor.known_us} ORDER BY ms LIMIT 1 BY prediction_id, revision"
+            f"SELECT {self._label} FROM {self._table} WHERE {self._of} AND {_written(since_ms)} "
+            f"AND prediction_id IN (SELECT prediction_id FROM ({late})) AND status != 'pending' AND {self._condition}"
         )
         rows = self._clickhouse.rows(
-            f"SELECT prediction_id, known_us, loss, of_row, ms FROM "
-            f"(SELECT * FROM ({taken}) ORDER BY ms LIMIT {MOST_AT_ONCE} WITH TIES) "
-            "ORDER BY ms, known_us, prediction_id, revision"
+            f"SELECT * FROM (SELECT {self._columns}, ms FROM ({late}) WHERE ({self._label}) NOT IN ({taken}) "
+            f"ORDER BY ms, revision DESC LIMIT 1 BY {self._label}) "
+            f"ORDER BY ms LIMIT {MOST_AT_ONCE} WITH TIES"
         )
+        rows = sorted(rows, key=lambda row: (row[4], *row[1::-1], row[2]))
         end_ms = rows[-1][4] if len(rows) >= MOST_AT_ONCE else max(written_ms.values())
         return [Loss(known_us, id_, loss, tuple(of)) for id_, known_us, loss, of, _ in rows], end_ms
 
@@ -149,10 +157,12 @@ def losses_as_rows(database: str, model: str, outcome: Outcome, kind: Kind, sinc
     at = _known(outcome)
     if outcome.on_timeout is not OnTimeout.NEGATIVE:
         condition = f"action_ts IS NOT NULL AND {condition}"
+    # Not by its name where the condition means the label as text.
     return (
-        f"(SELECT prediction_id, {at} AS at, toFloat64({loss}) AS loss, toFloat64({label}) AS label, version, segments "
+        f"(SELECT prediction_id, at, loss, number AS label, version, segments FROM (SELECT prediction_id, {at} AS at, "
+        f"toFloat64({loss}) AS loss, toFloat64({label}) AS number, version, segments "
         f"FROM {database}.feedback_current WHERE model = {quote(model)} AND outcome = {quote(outcome.name)} "
-        f"AND prediction_ts >= {instant(since_us - window_us)} AND at >= {instant(since_us)} AND {condition})"
+        f"AND prediction_ts >= {instant(since_us - window_us)} AND at >= {instant(since_us)} AND {condition}))"
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
 
 from ...infra import metrics
@@ -112,16 +111,16 @@ class Monitor:
             began, done = time.monotonic(), 0
             for turn in range(len(names)):
                 name = names[(self._turn + turn) % len(names)]
+                # One that fails may have taken half of something: it goes on from what is stored.
                 try:
                     done += self._advance(name, until)
-                except ClickHouseError as exc:
+                except (FencedError, ServiceUnavailable):
+                    del self._watched[name]
+                    raise
+                except Exception as exc:
                     metrics.MONITOR_ERRORS.inc()
                     log.exception("monitors failed, to be rebuilt from what is stored", exc, model=name)
                     del self._watched[name]
-                except (FencedError, ServiceUnavailable):
-                    # It may have taken half of something: it goes on from what is stored.
-                    del self._watched[name]
-                    raise
                 if time.monotonic() - began > _LONGEST_S:
                     self._turn += turn + 1
                     break
@@ -187,7 +186,7 @@ class Monitor:
         )
 
     def _store(self, chosen: Sequence[tuple[str, "_Watched"]], now: datetime) -> None:
-        saved = [
+        saved = (
             (
                 Saved(
                     name, each.watch.name, each.watch.reached_us, each.watch.state(), each.unpublished,
@@ -196,7 +195,7 @@ class Monitor:
                 self._models.home(name),
             )
             for name, each in chosen
-        ]  # fmt: skip
+        )  # fmt: skip
         sizes = write_states(self._inserter, saved, now)
         for (_, each), size in zip(chosen, sizes, strict=True):
             each.stored_us, each.next_at = each.watch.reached_us, now + _STORED_EVERY * max(1.0, size / _STORED_BYTES)

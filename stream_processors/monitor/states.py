@@ -1,7 +1,7 @@
 """Table `monitors`: how far each monitor has come, its detectors then, and signals that are still to be published."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,9 @@ log = logger(__name__)
 
 LARGEST = 16 << 20
 """Bytes of one state: what is larger is not kept, and built anew by the next owner."""
+
+DAMAGED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, msgspec.MsgspecError)
+"""What reading a state raises that is not what its monitor wrote."""
 
 _SCHEMA = pa.schema(
     [
@@ -44,7 +47,7 @@ class _Document(Struct):
 
 
 def read_states(clickhouse: ClickHouse, models: Collection[str]) -> dict[tuple[str, str], Saved]:
-    """By model and monitor. One that can't be read is left out, and said: its monitor begins anew."""
+    """By model and monitor. One that can't be read is empty, and said: its monitor begins anew."""
     if not models:
         return {}
     found: dict[tuple[str, str], Saved] = {}
@@ -57,12 +60,12 @@ def read_states(clickhouse: ClickHouse, models: Collection[str]) -> dict[tuple[s
             document = msgspec.json.decode(text, type=_Document)
         except msgspec.DecodeError as exc:
             log.warning("state of a monitor can't be read", model=model, monitor=monitor, error=str(exc)[:300])
-            continue
+            document = _Document({})
         found[model, monitor] = Saved(model, monitor, int(reached_us), document.state, document.unpublished)
     return found
 
 
-def write_states(inserter: Inserter, saved: Sequence[tuple[Saved, int]], now: datetime) -> list[int]:
+def write_states(inserter: Inserter, saved: Iterable[tuple[Saved, int]], now: datetime) -> list[int]:
     """Store states, each fenced by the home partition of its model; returns how large they are.
 
     Raises:
@@ -70,16 +73,27 @@ def write_states(inserter: Inserter, saved: Sequence[tuple[Saved, int]], now: da
         ServiceUnavailable: ClickHouse doesn't answer.
     """
     rows: list[tuple[Any, ...]] = []
+    homes: set[int] = set()
     sizes: list[int] = []
-    for each, _ in saved:
+    waiting = 0
+    for each, home in saved:
         text = msgspec.json.encode(_Document(each.state, each.unpublished)).decode()
         sizes.append(len(text))
         if len(text) > LARGEST:
             log.warning("state of a monitor is too large to keep", model=each.model, monitor=each.monitor)
             continue
+        if waiting + len(text) > LARGEST:
+            _insert(inserter, rows, homes)
+            rows, homes, waiting = [], set(), 0
         rows.append((each.model, each.monitor, each.reached_us, text, each.rebuilt, now))
+        homes.add(home)
+        waiting += len(text)
     if rows:
-        columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
-        token = token_of([f"monitors:{model}:{monitor}:{now}:{time.monotonic_ns()}" for model, monitor, *_ in rows])
-        inserter.insert("monitors", pa.table(columns, _SCHEMA), token, {home for _, home in saved})
+        _insert(inserter, rows, homes)
     return sizes
+
+
+def _insert(inserter: Inserter, rows: Sequence[tuple[Any, ...]], homes: Collection[int]) -> None:
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
+    token = token_of([f"monitors:{row[0]}:{row[1]}:{row[5]}:{time.monotonic_ns()}" for row in rows])
+    inserter.insert("monitors", pa.table(columns, _SCHEMA), token, homes)

@@ -2,13 +2,17 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 _MOST = 512
 
 
 class Timeline:
-    """Instants (µs) of positions from 0 on. The longer ago, the fewer are kept; it interpolates between them."""
+    """Instants (µs) of positions from 0 on. The longer ago, the fewer are kept; it interpolates between them.
+
+    It never goes back: what comes late counts as of the latest instant before it.
+    """
 
     def __init__(self) -> None:
         self.n = 0
@@ -18,8 +22,8 @@ class Timeline:
     def add(self, instants_us: Sequence[int]) -> None:
         """The instants of the next positions."""
         for at_us in instants_us:
+            self._instants.append(max(at_us, self._instants[-1]) if self._instants else at_us)
             self._positions.append(self.n)
-            self._instants.append(at_us)
             self.n += 1
             if len(self._positions) > _MOST:
                 for kept in (self._positions, self._instants):
@@ -46,9 +50,17 @@ class Timeline:
 
     @classmethod
     def restore(cls, snapshot: Mapping[str, Any]) -> Self:
-        """From its snapshot."""
+        """From its snapshot.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is damaged.
+        """
         restored = cls()
         restored.n = int(snapshot["n"])
         restored._positions = list(map(int, snapshot["positions"]))
         restored._instants = list(map(int, snapshot["instants_us"]))
+        is_whole = len(restored._positions) == len(restored._instants) <= _MOST
+        in_order = all(a < b for a, b in pairwise([*restored._positions, restored.n]))
+        if not is_whole or not in_order or any(a > b for a, b in pairwise(restored._instants)):
+            raise ValueError("a timeline that contradicts itself")
         return restored

@@ -18,14 +18,16 @@ class Usual:
     def __init__(self, seconds: int) -> None:
         """For windows of so many seconds."""
         self._seconds = seconds
-        self._effects: list[float] = []
+        self._n = 0
+        # Of the last 336, by number: those that no later one reaches, so that the first is the largest.
+        self._peaks: list[tuple[int, float]] = []
         self._episode: list[float] = []
 
     @property
     def size(self) -> float | None:
         """Up to this size a change is usual; None while too few windows are known."""
         least = 4 if self._seconds >= _DAY_S else 8
-        return _MARGIN * max(self._effects) if len(self._effects) >= least else None
+        return _MARGIN * self._peaks[0][1] if self._n >= least else None
 
     def is_unusual(self, effect: float) -> bool:
         """Whether a change of this size is beyond what comes and goes."""
@@ -39,18 +41,39 @@ class Usual:
                 self._episode.append(effect)
             return
         if 0 < len(self._episode) * self._seconds <= _DAY_S:
-            self._effects += self._episode
+            for each in self._episode:
+                self._remember(each)
         self._episode = []
-        self._effects = [*self._effects, effect][-_REMEMBERED:]
+        self._remember(effect)
 
     def snapshot(self) -> dict[str, Any]:
         """As plain data."""
-        return {"seconds": self._seconds, "effects": list(self._effects), "episode": list(self._episode)}
+        return {
+            "seconds": self._seconds,
+            "n": self._n,
+            "peaks": [list(each) for each in self._peaks],
+            "episode": list(self._episode),
+        }
 
     @classmethod
     def restore(cls, snapshot: Mapping[str, Any]) -> Self:
-        """From its snapshot."""
+        """From its snapshot.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is damaged.
+        """
         restored = cls(int(snapshot["seconds"]))
-        restored._effects = [float(each) for each in snapshot["effects"]]
+        restored._n = int(snapshot["n"])
+        restored._peaks = [(int(number), float(effect)) for number, effect in snapshot["peaks"]]
         restored._episode = [float(each) for each in snapshot["episode"]]
+        if bool(restored._peaks) != bool(restored._n):
+            raise ValueError("what is usual contradicts itself")
         return restored
+
+    def _remember(self, effect: float) -> None:
+        while self._peaks and self._peaks[-1][1] <= effect:
+            self._peaks.pop()
+        self._peaks.append((self._n, effect))
+        self._n += 1
+        if self._peaks[0][0] < self._n - _REMEMBERED:
+            del self._peaks[0]
