@@ -20,6 +20,7 @@ from .commands import (
     recompute,
     reference,
     replay,
+    report,
     signals,
     sql,
     tables,
@@ -54,6 +55,7 @@ app.command("metrics", rich_help_panel=_LOOK)(metrics.metrics)
 app.command("signals", rich_help_panel=_LOOK)(signals.signals)
 app.command("drift", rich_help_panel=_LOOK)(drift.drift)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
+app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("ledger", rich_help_panel=_LOOK)(ledger.ledger)
 app.command("sql", rich_help_panel=_LOOK)(sql.sql)
 app.command("doctor", rich_help_panel=_SET_UP)(doctor.doctor)
