@@ -9,7 +9,25 @@ from typing import Annotated
 
 import typer
 
-from .commands import config, dev, doctor, ledger, metrics, recompute, replay, sql, tables, topics, watermark, worker
+from .commands import (
+    config,
+    dev,
+    doctor,
+    drift,
+    explain,
+    ledger,
+    metrics,
+    recompute,
+    reference,
+    replay,
+    report,
+    signals,
+    sql,
+    tables,
+    topics,
+    watermark,
+    worker,
+)
 from .failures import ReportingGroup
 
 app = typer.Typer(
@@ -34,9 +52,14 @@ app.command("replay", rich_help_panel=_SEND)(replay.replay)
 app.command("watermark", rich_help_panel=_SEND)(watermark.watermark)
 app.command("recompute", rich_help_panel=_RUN)(recompute.recompute)
 app.command("metrics", rich_help_panel=_LOOK)(metrics.metrics)
+app.command("signals", rich_help_panel=_LOOK)(signals.signals)
+app.command("drift", rich_help_panel=_LOOK)(drift.drift)
+app.command("explain", rich_help_panel=_LOOK)(explain.explain)
+app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("ledger", rich_help_panel=_LOOK)(ledger.ledger)
 app.command("sql", rich_help_panel=_LOOK)(sql.sql)
 app.command("doctor", rich_help_panel=_SET_UP)(doctor.doctor)
+app.command("reference", rich_help_panel=_SET_UP)(reference.reference)
 app.add_typer(topics.app, name="topics", rich_help_panel=_SET_UP)
 app.add_typer(tables.app, name="tables", rich_help_panel=_SET_UP)
 app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)

@@ -60,12 +60,26 @@ def of_histogram(histogram: Histogram) -> Numbers:
     return of_bins(bins, n, steps.astype(np.float64), squares.astype(np.float64))
 
 
+class Counts(NamedTuple):
+    """The same with the sums of steps and of their squares, as panes have them: whole numbers, exact below 2⁵³."""
+
+    bins: NDArray[np.int64]
+    n: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
 def of_values(values: NDArray[np.floating] | Sequence[float]) -> Numbers:
     """The bins of an array, the same as those of the panes; NaN and infinities are left out.
 
     >>> of_values([1.0, 1.0, float("nan"), 6.0]).n.tolist()
     [2, 1]
     """
+    return of_bins(*counts_of(values))
+
+
+def counts_of(values: NDArray[np.floating] | Sequence[float]) -> Counts:
+    """The bins of an array in ascending order, ready to be added to others."""
     numbers = np.ascontiguousarray(values, np.float64)
     if not np.isfinite(numbers.sum()):
         numbers = numbers[np.isfinite(numbers)]
@@ -90,7 +104,7 @@ def of_values(values: NDArray[np.floating] | Sequence[float]) -> Numbers:
     if bins.size and np.any(bins[1:] == bins[:-1]):
         bins, start = np.unique(bins, return_index=True)
         n, steps, squares = (np.add.reduceat(each, start) for each in (n, steps, squares))
-    return of_bins(bins, n, steps, squares)
+    return Counts(bins, n, steps, squares)
 
 
 def of_bins(

@@ -14,7 +14,7 @@ from loopwatch.schemas.errors import LoopwatchError
 from typer.testing import CliRunner, Result
 
 COMMANDS = ["dev", "worker", "recompute", "replay", "watermark", "metrics", "ledger", "sql", "doctor", "topics"]
-COMMANDS += ["tables", "config"]
+COMMANDS += ["tables", "config", "signals", "drift", "reference", "explain", "report"]
 SUBCOMMANDS = [["topics", "list"], ["topics", "apply"], ["tables", "list"], ["tables", "apply"], ["config", "check"]]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "loopwatch.yaml"
 HEAVY = ["faust", "pyarrow", "pandas", "sklearn", "numpy", "chdb", "confluent_kafka", "clickhouse_connect"]
