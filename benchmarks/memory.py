@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 import psutil
+from loopwatch.infra.settings import Settings
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.schemas.partitioner import partitions_of
 from loopwatch.stream_processors.app import prepare_process
@@ -40,7 +41,7 @@ from .throughput import RESULTS
 TARGET_BYTES = 400
 PARTITIONS = 4
 BATCH = 4000
-FLUSH_ROWS = 40_000
+FLUSH_ROWS = Settings().flush_rows
 WARM_UP = 100_000
 KINDS = ("version", "version, segments and variants")
 _TOPIC = "predictions"

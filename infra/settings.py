@@ -48,7 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     session_timeout_s: Seconds = 10.0
     fetch_max_records: Positive = 4000
     stream_buffer_batches: Positive = 8
-    flush_rows: Positive = 20_000
+    flush_rows: Positive = 50_000
+    flush_bytes: Positive = 64 << 20
     flush_linger_s: Seconds = 0.5
     hot_state_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
     held_actions: Positive = 500_000

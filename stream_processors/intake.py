@@ -17,10 +17,9 @@ Ready = tuple[Any, RecordBatch]
 class Intake:
     """The inbox, and behind it the action batches that wait for predictions of their partition."""
 
-    def __init__(self, predictions: str, actions: str, round_records: int) -> None:
+    def __init__(self, predictions: str, actions: str) -> None:
         self._predictions = predictions
         self._actions = actions
-        self._round_records = round_records
         self._inbox: list[Any] = []
         self._alignments: dict[int, Alignment] = {}
         self.consumer: BatchConsumer | None = None
@@ -33,10 +32,10 @@ class Intake:
         """Take in the Faust event of a batch."""
         self._inbox.append(event)
 
-    def next_round(self) -> list[Any]:
-        """Take out events, oldest first, with about as many records as fit a flush."""
+    def next_round(self, room: int) -> list[Any]:
+        """Take out events, oldest first, until their records fill `room`; one at least."""
         size = taken = 0
-        while taken < len(self._inbox) and size < self._round_records:
+        while taken < len(self._inbox) and (size < room or not taken):
             size += len(self._inbox[taken].value.records)
             taken += 1
         events, self._inbox = self._inbox[:taken], self._inbox[taken:]

@@ -55,6 +55,17 @@ class Flush:
         self.checkpoints: list[Checkpoint] = []
         self.batches: list[tuple[Any, RecordBatch]] = []
         """Faust events and their batches, to be acknowledged when all is stored."""
+        self.size_bytes = 0
+        """Values of their records."""
+
+    def carry(self, event: Any, batch: RecordBatch) -> None:
+        """Note a batch that was joined into this flush, with its Faust event."""
+        self.batches.append((event, batch))
+        self.size_bytes += batch.size_bytes
+
+    def reaches(self, rows: int, size_bytes: int) -> bool:
+        """Whether it holds so many rows, or was made of so many bytes."""
+        return len(self) >= rows or self.size_bytes >= size_bytes
 
     def __len__(self) -> int:
         return len(self.output) + len(self.refused) + len(self.forwards)

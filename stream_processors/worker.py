@@ -63,7 +63,7 @@ class JoinWorker:
         self._on_fatal = on_fatal
         self._now_us = now_us
         self._lock = asyncio.Lock()
-        self._intake = Intake(topics[0].name, topics[1].name, settings.flush_rows)
+        self._intake = Intake(topics[0].name, topics[1].name)
         self._taking: asyncio.Task[None] | None = None
         self._releases = 0
         self._joining: asyncio.Task[None] | None = None
@@ -179,7 +179,7 @@ class JoinWorker:
             self._on_fatal(exc)
 
     async def _join_round(self) -> None:
-        events = self._intake.next_round()
+        events = self._intake.next_round(self._settings.flush_rows - len(self._flushes.open))
         await self._take({event.value.partition for event in events})
         await self._join(self._intake.ready_with(events, self._partitions))
 
@@ -200,10 +200,10 @@ class JoinWorker:
         if ready and self._oldest_batch_s is None:
             self._oldest_batch_s = time.monotonic()
         for event, batch in ready:
-            self._flushes.open.batches.append((event, batch))
+            self._flushes.open.carry(event, batch)
             metrics.BATCH_RECORDS.labels(batch.topic).observe(len(batch.records))
         # Not in between: a checkpoint covers all that was prepared.
-        if len(self._flushes.open) >= self._settings.flush_rows:
+        if self._flushes.open.reaches(self._settings.flush_rows, self._settings.flush_bytes):
             await self._seal()
 
     async def _take_ahead(self, partitions: set[int], releases: int) -> None:

@@ -38,6 +38,11 @@ class RecordBatch(msgspec.Struct, eq=False, weakref=True):
         return self.records[-1].offset
 
     @property
+    def size_bytes(self) -> int:
+        """Bytes of all values."""
+        return sum(len(record.value or b"") for record in self.records)
+
+    @property
     def topic(self) -> str:
         """Topic of the records."""
         return self.tp.topic
