@@ -23,7 +23,7 @@ from .stretches import Span
 
 
 class Sides(Struct, frozen=True):
-    """Our answers, and rows of both with a column for each of `kinds`. `kind` is what the model does, if it has labels."""
+    """Our answers; rows of both, with a column for each of `kinds`; what the model does, if it has labels."""
 
     drifts: Sequence[Drift]
     kinds: Mapping[str, ColumnKind]

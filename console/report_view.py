@@ -24,6 +24,7 @@ def side_by_side(ours: Sequence[Drift], theirs: Mapping[str, Verdict]) -> Report
 def short(report: Report) -> Report:
     """The same for a terminal."""
     rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
+    theirs = ("evidently_score", "evidently_threshold")
     columns = ("column", "of", "method", "effect", "q", "verdict", "Evidently", "score", "bound", "its verdict")
     said = {True: "drifted", False: "no drift", None: "not compared"}
     return Report(
@@ -32,7 +33,7 @@ def short(report: Report) -> Report:
             [
                 *(row[name] for name in ("column", "of", "method", "effect")),
                 "" if row["q"] is None else f"{row['q']:.2g}", row["reason"], row["evidently_method"] or "",
-                *("" if row[name] is None else round(row[name], 4) for name in ("evidently_score", "evidently_threshold")),
+                *("" if each is None else round(each, 4) for each in map(row.get, theirs)),
                 "" if row["of"] != "values" else said[row["evidently_drifted"]],
             ]
             for row in rows
