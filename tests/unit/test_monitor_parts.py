@@ -96,34 +96,35 @@ def test_a_timeline_that_contradicts_itself_is_refused(damage: dict[str, object]
         Timeline.restore(damage)
 
 
-def test_while_little_is_known_only_large_changes_are_unusual() -> None:
-    usual = Usual()
-    for _ in range(7):
+@pytest.mark.parametrize(("seconds", "least"), [(HOUR_S, 8), (6 * HOUR_S, 8), (DAY_S, 4)])
+def test_while_little_is_known_nothing_is_unusual(seconds: int, least: int) -> None:
+    usual = Usual(seconds)
+    for _ in range(least - 1):
+        usual.add(0.05, drifted=False)
         assert usual.size is None
-        assert (usual.is_unusual(0.39, 0.1), usual.is_unusual(0.41, 0.1)) == (False, True)
-        usual.add(0.05, drifted=False, seconds=HOUR_S)
-    usual.add(0.1, drifted=False, seconds=HOUR_S)
+        assert not usual.is_unusual(100.0)
+    usual.add(0.1, drifted=False)
     assert usual.size == pytest.approx(0.15)
-    assert (usual.is_unusual(0.14, 0.1), usual.is_unusual(0.16, 0.1)) == (False, True)
+    assert (usual.is_unusual(0.14), usual.is_unusual(0.16)) == (False, True)
 
 
 def test_what_goes_away_within_a_day_is_usual_from_then_on_and_what_stays_is_not() -> None:
     for hours, is_usual in ((24, True), (25, False)):
-        usual = Usual()
+        usual = Usual(HOUR_S)
         for _ in range(10):
-            usual.add(0.1, drifted=False, seconds=HOUR_S)
+            usual.add(0.1, drifted=False)
         for _ in range(hours):
-            usual.add(0.5, drifted=True, seconds=HOUR_S)
+            usual.add(0.5, drifted=True)
         assert usual.size == pytest.approx(0.15)
-        usual.add(0.1, drifted=False, seconds=HOUR_S)
+        usual.add(0.1, drifted=False)
         assert usual.size == pytest.approx(0.75 if is_usual else 0.15)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=900), st.sampled_from([HOUR_S, 6 * HOUR_S, DAY_S]))
 def test_what_is_usual_is_the_largest_of_the_last_336_windows(windows: list[tuple[float, bool]], seconds: int) -> None:
-    usual, effects, episode = Usual(), list[float](), list[float]()
+    usual, effects, episode = Usual(seconds), list[float](), list[float]()
     for effect, drifted in windows:
-        usual.add(effect, drifted=drifted, seconds=seconds)
+        usual.add(effect, drifted=drifted)
         if drifted:
             episode.append(effect)
         else:
@@ -131,16 +132,16 @@ def test_what_is_usual_is_the_largest_of_the_last_336_windows(windows: list[tupl
             episode = []
             effects.append(effect)
         last = effects[-336:]
-        assert usual.size == (None if len(effects) < 8 else 1.5 * max(last))
+        assert usual.size == (None if len(effects) < (4 if seconds == DAY_S else 8) else 1.5 * max(last))
     restored = Usual.restore(json.loads(json.dumps(usual.snapshot())))
     assert restored.snapshot() == usual.snapshot()
     assert restored.size == usual.size
 
 
 def test_what_is_usual_takes_little_room() -> None:
-    rnd, usual = random.Random(2), Usual()
+    rnd, usual = random.Random(2), Usual(HOUR_S)
     for _ in range(2000):
-        usual.add(rnd.random(), drifted=rnd.random() < 0.05, seconds=HOUR_S)
+        usual.add(rnd.random(), drifted=rnd.random() < 0.05)
     assert len(json.dumps(usual.snapshot())) < 1000
 
 
