@@ -1,4 +1,4 @@
-"""What detectors found, as somebody reads it on the command line; what explains it; and training data as a reference."""
+"""What detectors found, as read on the command line; what explains it; and training data as a reference."""
 
 import csv
 import io
