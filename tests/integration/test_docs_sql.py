@@ -99,15 +99,16 @@ FILL = (
     INSERT INTO signals
         (signal_id, model, kind, subject, detector, since, found_at, until, score, n, message, _detected_at)
     SELECT 's', 'flights-late', 'anomaly', 'volume', 'series_anomalies', '2013-05-01 00:00:00', '2013-05-01 01:00:00',
-        toDateTime64('2013-05-01 01:00:00', 6, 'UTC') + INTERVAL number HOUR, 1, 60, 'volume is 0', now64(6) + INTERVAL number SECOND
+        toDateTime64('2013-05-01 01:00:00', 6, 'UTC') + INTERVAL number HOUR, 1, 60, 'volume is 0',
+        now64(6) + INTERVAL number SECOND
     FROM numbers(2)
     """,
     """
     INSERT INTO drift
         (model, window_start, window_seconds, subject, is_feature, question, effect, threshold, drifted, reason,
          _evaluated_at)
-    SELECT 'flights-late', toDateTime('2013-05-01 00:00:00', 'UTC') + INTERVAL number HOUR, 3600, subject, true, 'values',
-        0.04 * number, 0.08, subject = 'distance_miles' AND number >= 2, 'drifted', now64(6)
+    SELECT 'flights-late', toDateTime('2013-05-01 00:00:00', 'UTC') + INTERVAL number HOUR, 3600, subject, true,
+        'values', 0.04 * number, 0.08, subject = 'distance_miles' AND number >= 2, 'drifted', now64(6)
     FROM (SELECT number, arrayJoin(['distance_miles', 'carrier']) AS subject FROM numbers(4))
     """,
 )
