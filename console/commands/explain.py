@@ -12,6 +12,9 @@ from ..options import ConfigFile, config_of, settings_with
 from ..stretches import span_of
 from ..tabular import Format, print_report
 
+# Standard errors to either side, within which the difference of two means lies in 95 %.
+_LEVEL = 1.96
+
 
 class Mean(StrEnum):
     """The mean of what."""
@@ -72,8 +75,8 @@ def explain(
         chosen = outcome_of(clickhouse, models, model, outcome)
         kind = models.for_model(model).kind or infer_kind(clickhouse, Windows(model, chosen))
         question = explained.Question(model, metric.value, span, against, chosen, kind)
-    before, now = explained.whole(clickhouse, question)
-    for part, stretch in ((before, against), (now, span)):
+    change = explained.whole(clickhouse, question)
+    for part, stretch in ((change.before, against), (change.since, span)):
         if not part.n:
             raise LoopwatchError(f"{model} has no {metric.value} from {stretch}")
     keys = tuple(by) if by else explained.keys_of(clickhouse, question)
@@ -84,6 +87,7 @@ def explain(
             raise LoopwatchError(
                 f"--by {each.key}: no row has it; there are {known}, variants.EXPERIMENT, features.NAME"
             )
-    print_report(explanation(before, now, found), format_)
+    print_report(explanation(change.before, change.since, found), format_)
     if format_ is Format.TABLE:
-        typer.echo(f"mean {metric.value}: {span} against {against}")
+        size = f"{change.since.mean - change.before.mean:+.4g} ± {_LEVEL * change.error:.2g}"
+        typer.echo(f"mean {metric.value} {size}: {span} against {against}")

@@ -52,10 +52,25 @@ class Explained(Struct, frozen=True):
         return max((abs(each.total - change * each.since.n / n) for each in self.slices), default=0.0) if n else 0.0
 
 
-def whole(clickhouse: ClickHouse, question: Question) -> tuple[Part, Part]:
-    """Before and since."""
-    sides = _parts(clickhouse, question, "''")
-    return tuple(side.get("", Part(0, 0.0)) for side in sides)  # pyright: ignore[reportReturnType]
+class Change(Struct, frozen=True):
+    """The whole, before and since; `error` is the standard error of the difference of the means, 0 of too few."""
+
+    before: Part
+    since: Part
+    error: float
+
+
+def whole(clickhouse: ClickHouse, question: Question) -> Change:
+    """All rows of both stretches."""
+    of_sides = ", ".join(
+        f"countIf({within}), sumIf(x, {within}), varSampIf(x, {within})"
+        for within in (_within("at", question.before), _within("at", question.since))
+    )
+    ((n, total, spread, n_since, total_since, spread_since),) = clickhouse.rows(
+        f"SELECT {of_sides} FROM {_rows(clickhouse.database, question, joined=False)} WHERE x IS NOT NULL"
+    )
+    error = math.sqrt(spread / n + spread_since / n_since) if min(n, n_since) > 1 else 0.0
+    return Change(Part(int(n), float(total or 0)), Part(int(n_since), float(total_since or 0)), error)
 
 
 def keys_of(clickhouse: ClickHouse, question: Question) -> list[str]:

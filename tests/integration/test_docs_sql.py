@@ -95,6 +95,22 @@ FILL = (
     UNION ALL SELECT 'flights-late', 'arrival', '2013-05-28 00:00:00', 86400, 86400, 'final_share', 0.95, 0.9, 1, 100,
         '2013-05-30 00:00:00', now64(6)
     """,
+    """
+    INSERT INTO signals
+        (signal_id, model, kind, subject, detector, since, found_at, until, score, n, message, _detected_at)
+    SELECT 's', 'flights-late', 'anomaly', 'volume', 'series_anomalies', '2013-05-01 00:00:00', '2013-05-01 01:00:00',
+        toDateTime64('2013-05-01 01:00:00', 6, 'UTC') + INTERVAL number HOUR, 1, 60, 'volume is 0',
+        now64(6) + INTERVAL number SECOND
+    FROM numbers(2)
+    """,
+    """
+    INSERT INTO drift
+        (model, window_start, window_seconds, subject, is_feature, question, effect, threshold, drifted, reason,
+         _evaluated_at)
+    SELECT 'flights-late', toDateTime('2013-05-01 00:00:00', 'UTC') + INTERVAL number HOUR, 3600, subject, true,
+        'values', 0.04 * number, 0.08, subject = 'distance_miles' AND number >= 2, 'drifted', now64(6)
+    FROM (SELECT number, arrayJoin(['distance_miles', 'carrier']) AS subject FROM numbers(4))
+    """,
 )
 
 Row = dict[str, Any]
@@ -127,8 +143,8 @@ def column(rows: Sequence[Row], name: str) -> list[Any]:
     return [row[name] for row in rows]
 
 
-def test_there_are_ten_questions_and_three_about_the_loop() -> None:
-    assert len(QUERIES) == 13
+def test_there_are_ten_questions_and_five_about_the_loop() -> None:
+    assert len(QUERIES) == 15
     assert len(QUERIES) == DOCUMENT.read_text(encoding="utf-8").count("```sql\n")
 
 
@@ -194,3 +210,13 @@ def test_workers_read_on_behind_the_last_offset(flights: ClickHouse) -> None:
         "loopwatch.actions": 5,
         "loopwatch.predictions": 93,
     }
+
+
+def test_a_signal_that_was_seen_again_is_one_row(flights: ClickHouse) -> None:
+    assert column(answer(flights, "What the detectors"), "message") == ["volume is 0"]
+
+
+def test_a_feature_that_drifted_is_told_with_its_windows(flights: ClickHouse) -> None:
+    (found,) = answer(flights, "Features that drift")
+    assert (found["subject"], found["windows_drifted"], found["windows"]) == ("distance_miles", 2, 4)
+    assert found["times_what_matters"] == 1.5
