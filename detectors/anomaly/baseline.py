@@ -117,7 +117,7 @@ class Baseline(Detector[Point]):
         looks = [self._look(ts_us, value, n)[0] for ts_us, value, n in state.first]
         state.evidence.begin_with(self._of, looks)
         for (ts_us, _, _), seen in zip(state.first, looks, strict=True):
-            state.profile.take(ts_us, state.level.level + seen.residual)
+            state.profile.take(ts_us, state.level.level + seen.residual, usual=True)
         state.first = []
 
     def _kind(self) -> Count | Share | Mean:
@@ -138,17 +138,21 @@ class Baseline(Detector[Point]):
     def _judge(self, ts_us: int, value: float, n: int | None) -> Finding | None:
         state, evidence, episode = self._is, self._is.evidence, self._is.episode
         seen, season = self._look(ts_us, value, n)
-        doubt = 1.0 if episode is None else state.level.doubt(episode.ahead + 1)
-        p, alone = evidence.judge(self._of, seen, state.level.steps, doubt, learn=episode is None)
+        doubts = state.level.doubts(1 if episode is None else episode.ahead + 1)
+        p, alone = evidence.judge(self._of, seen, state.level.steps, doubts, learn=episode is None)
         self.score = 1.0 - p
         if episode is None:
             if p > state.alarm:
                 self._learn(ts_us, n, seen, season)
                 return None
             steps = evidence.begin(self._of)
+            evidence.unlearn(steps)
+            state.level.unlearn(steps)
             expected, came = evidence.of_last(self._of, steps)
+            state.profile.take(ts_us, season + state.level.expected() + seen.residual, usual=False)
             state.episode = Episode(since=max(0, self.n - steps + 1), upwards=came > expected, ahead=1)
             return self._finding(state.episode, steps)
+        state.profile.take(ts_us, season + state.level.expected(episode.ahead + 1) + seen.residual, usual=False)
         episode.steps += 1
         episode.ahead += 1
         is_on = (alone > 1.0) if episode.upwards else (alone < -1.0)
@@ -170,7 +174,6 @@ class Baseline(Detector[Point]):
         expected, seen = state.evidence.of_last(self._of, LASTING_STEPS)
         moved = self._of.scaled(seen) - self._of.scaled(expected)
         state.level.move(moved, WARM_UP)
-        state.profile.move(moved)
         state.evidence.forget()
         state.episode = None
 
@@ -184,13 +187,16 @@ class Baseline(Detector[Point]):
         unit = self._of.unit(seen.weight) * state.evidence.unit(self._of)
         expected = state.level.expected() + season
         ordinary = state.level.take(seen.residual, unit, trust)
-        state.profile.take(ts_us, expected + ordinary)
+        state.profile.take(ts_us, expected + ordinary, usual=True)
 
     def _state(self) -> dict[str, Any]:
         return to_builtins(self._is)
 
     @classmethod
     def _of_state(cls, state: Mapping[str, Any]) -> Self:
+        missing = set(_State.__struct_fields__) - state.keys()
+        if missing:
+            raise ValueError(f"no {', '.join(sorted(missing))}")
         read = convert(dict(state), _State)
         detector = cls(read.kind, read.alarm)
         detector._is = read

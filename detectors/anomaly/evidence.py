@@ -9,18 +9,23 @@ from .heavy import Heavy
 from .kinds import Count, Mean, Seen, Share
 
 SPANS = (1, 2, 4, 8, 16, 32)
+DELAY = 8
+"""Steps until one teaches how much is usual: those of a change that is found by then never do."""
 _MEMORY = 1_500.0
 _ORDINARY = 9.0
 _LEAST = 1e-4
 _PRIOR = 4.0
 _HISTORY = 4
 # Of a growing history the later steps count more: the first ones are from before its seasons are known.
-_HASTE, _OF_COUNT = 2.0, 5.0 / 9.0
-_FAR = 6.0
+_HASTE, _OF_COUNT = 3.0, 5.0 / 9.0
+_FAR, _FIRST = 6.0, 11.0
+# That noise is of sampling alone is believed as from so many steps, as far as it is no larger.
+_THEORY = 20.0
 
 Of = Count | Share | Mean
 Sums = Annotated[list[float], Meta(min_length=len(SPANS), max_length=len(SPANS))]
 Row = tuple[float, float, float]
+Lesson = list[tuple[float, float]]
 
 
 class Evidence(Struct):
@@ -38,14 +43,20 @@ class Evidence(Struct):
         default_factory=lambda: [Heavy() for _ in SPANS]
     )
     information: float = 0.0
+    lessons: Annotated[list[Lesson], Meta(max_length=DELAY)] = field(default_factory=list)
 
     def unit(self, of: Of) -> float:
         """Deviation of one step, in that of sampling."""
         least = 1.0 if of.sampling else _LEAST
         return max(self.squares[0] ** 0.5, least)
 
-    def judge(self, of: Of, seen: Seen, level_steps: float, doubt: float, *, learn: bool) -> tuple[float, float]:
-        """Take a step. Returns the probability of something as unlikely, and the deviation of the step alone."""
+    def judge(
+        self, of: Of, seen: Seen, level_steps: float, doubts: tuple[float, float], *, learn: bool
+    ) -> tuple[float, float]:
+        """Take a step. Returns the probability of something as unlikely, and the deviation of the step alone.
+
+        `doubts`: what to multiply the deviations of a step and of sums by, as the forecast is of long ago.
+        """
         rows = self.rows
         rows.append((seen.seen, seen.expected, seen.weight))
         del rows[: -SPANS[-1]]
@@ -54,19 +65,26 @@ class Evidence(Struct):
         beyond = max(1.0, seen.information / self.information) if of.sampling and self.information > 0.0 else 1.0
         values, means, weights = zip(*rows, strict=True)
         smallest, alone = 1.0, 0.0
+        lesson: Lesson = []
         for i, span in enumerate(SPANS):
             if span > len(rows):
                 break
             deviation = of.deviation(sum(values[-span:]), sum(means[-span:]), sum(weights[-span:]), span)
-            unit = self._unit(i, span, of, level_steps, beyond) * doubt
+            unit = self._unit(i, span, of, level_steps, beyond) * doubts[i > 0]
             deviation /= unit
             if i == 0:
                 alone = deviation
             count = self.counts[i] / span
             if count >= _HISTORY or i == 0 or of.sampling:
-                smallest = min(smallest, self.heavy[i].probability(deviation, max(self._freedom(i, span), 3.0)))
-            if learn:
-                self._learn(i, span, deviation, unit, beyond, of)
+                smallest = min(smallest, self.heavy[i].probability(deviation, max(self._freedom(i, span, of), 3.0)))
+            squared = min(deviation * deviation, _ORDINARY) * unit * unit
+            if of.sampling and squared > 1.0:
+                squared = 1.0 + (squared - 1.0) / beyond
+            lesson.append((round(deviation, 2), float(f"{squared:.4g}")))
+        if learn:
+            self.lessons.append(lesson)
+            if len(self.lessons) > DELAY:
+                self._learn(self.lessons.pop(0))
         return min(1.0, smallest * len(SPANS)), alone
 
     def begin_with(self, of: Of, looks: list[Seen]) -> None:
@@ -99,8 +117,15 @@ class Evidence(Struct):
         """The steps so far say nothing about those to come."""
         self.rows = []
 
-    def _freedom(self, i: int, span: int) -> float:
-        return _OF_COUNT * self.counts[i] / span**0.5
+    def unlearn(self, steps: int) -> None:
+        """The last steps are no lesson: they are of a change."""
+        if steps > 1:
+            del self.lessons[-steps:]
+
+    def _freedom(self, i: int, span: int, of: Of) -> float:
+        count = self.counts[i]
+        of_theory = _THEORY / max(self.squares[0], 1.0) if of.sampling else 0.0
+        return (max(_OF_COUNT * count, min(count, _FIRST)) + of_theory) / span**0.5
 
     def _unit(self, i: int, span: int, of: Of, level_steps: float, beyond: float) -> float:
         white = 1.0 + span / max(level_steps, 1.0)
@@ -114,11 +139,8 @@ class Evidence(Struct):
         known = (self.squares[i] * count + alone * _PRIOR) / (count + _PRIOR) if i else alone
         return (max(known, alone) * (white if count < 3 * _PRIOR else 1.0)) ** 0.5
 
-    def _learn(self, i: int, span: int, deviation: float, unit: float, beyond: float, of: Of) -> None:
-        squared = min(deviation * deviation, _ORDINARY) * unit * unit
-        if of.sampling and squared > 1.0:
-            squared = 1.0 + (squared - 1.0) / beyond
-        self.counts[i] = min(self.counts[i] + 1.0, 2.0 * _MEMORY)
-        self.squares[i] += (squared - self.squares[i]) * max(_HASTE / (self.counts[i] + _HASTE), 1.0 / _MEMORY)
-        if self.counts[i] > 12.0:
-            self.heavy[i].take(deviation, 1.0 / span)
+    def _learn(self, lesson: Lesson) -> None:
+        for i, (deviation, squared) in enumerate(lesson):
+            count = self.counts[i] = min(self.counts[i] + 1.0, 2.0 * _MEMORY)
+            self.squares[i] += (squared - self.squares[i]) * max(_HASTE / (count + _HASTE), 1.0 / _MEMORY)
+            self.heavy[i].take(deviation, 1.0 / SPANS[i])

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 Kind = Literal["count", "share", "mean"]
 LEAST = 0.5
-"""Of a count that is expected: what never happened so far may happen."""
+"""Of a count that is expected in a step: what never happened so far may happen."""
 UNKNOWN_N = 30
 """A share is taken as one of so many, where nobody says."""
 _FEW = 4.0
@@ -58,7 +58,7 @@ class Count:
         return 1.0
 
     def deviation(self, seen: float, expected: float, weight: float, steps: int) -> float:
-        expected = max(expected, LEAST)
+        expected = max(expected, LEAST * steps if seen > expected else LEAST)
         difference = seen - expected
         if abs(difference) <= 0.5:
             return 0.0
@@ -95,8 +95,9 @@ class Share:
         return 1.0 / math.sqrt(weight)
 
     def deviation(self, seen: float, expected: float, weight: float, steps: int) -> float:
-        least = min(LEAST, weight / 2.0)
-        expected = min(max(expected, least), weight - least)
+        least = min(LEAST, weight / steps / 2.0)
+        expected = max(expected, least * steps if seen > expected else least)
+        expected = min(expected, weight - (least * steps if seen < expected else least))
         difference = seen - expected
         if abs(difference) <= 0.5:
             return 0.0

@@ -1,8 +1,11 @@
 """The recent level of a series, and how long what is left stays."""
 
 import math
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
+
+from .evidence import DELAY
 
 _MEMORY = 64.0
 _OF_DEPENDENCE = 500.0
@@ -25,6 +28,7 @@ class Level(Struct):
     variance: float = 0.0
     covariance: float = 0.0
     known: float = 0.0
+    lessons: Annotated[list[tuple[float, float]], Meta(max_length=DELAY)] = field(default_factory=list)
 
     @property
     def dependence(self) -> float:
@@ -38,12 +42,13 @@ class Level(Struct):
         """For so many steps after the last one that was taken."""
         return self.level + self.dependence**ahead * self.rest
 
-    def doubt(self, ahead: int) -> float:
-        """Deviation of a forecast for so many steps ahead, in that of one for the next step."""
+    def doubts(self, ahead: int) -> tuple[float, float]:
+        """Deviation of a forecast for so many steps ahead, and of sums of them, in those for the next step."""
         dependence = self.dependence
         if ahead <= 1 or dependence == 0.0:
-            return 1.0
-        return math.sqrt((1.0 - dependence ** (2 * ahead)) / (1.0 - dependence * dependence))
+            return 1.0, 1.0
+        alone = math.sqrt((1.0 - dependence ** (2 * ahead)) / (1.0 - dependence * dependence))
+        return alone, alone * math.sqrt((1.0 + dependence) / (1.0 - dependence))
 
     def take(self, residual: float, unit: float, trust: float) -> float:
         """Take a residual from `expected()`, of a value with that deviation; returns what was ordinary of it.
@@ -52,10 +57,9 @@ class Level(Struct):
         """
         ordinary = min(max(residual, -_ORDINARY * unit), _ORDINARY * unit)
         rest = self.dependence * self.rest + ordinary
-        self.known += 1.0
-        by = max(_HASTE / (self.known + _HASTE - 1.0), 1.0 / _OF_DEPENDENCE)
-        self.covariance += (rest * self.rest - self.covariance) * by
-        self.variance += (rest * rest - self.variance) * by
+        self.lessons.append((self.rest, rest))
+        if len(self.lessons) > DELAY:
+            self._learn(*self.lessons.pop(0))
         self.steps = min(self.steps + trust, _MEMORY)
         moved = min(trust / self.steps, 1.0) * rest
         self.level += moved
@@ -66,3 +70,14 @@ class Level(Struct):
         """The level has changed, as so many steps say."""
         self.level += by
         self.steps, self.rest = steps, 0.0
+
+    def unlearn(self, steps: int) -> None:
+        """The last steps, the present one not yet taken, are no lesson: they are of a change."""
+        if steps > 1:
+            del self.lessons[-(steps - 1) :]
+
+    def _learn(self, before: float, rest: float) -> None:
+        self.known += 1.0
+        by = max(_HASTE / (self.known + _HASTE - 1.0), 1.0 / _OF_DEPENDENCE)
+        self.covariance += (rest * before - self.covariance) * by
+        self.variance += (rest * rest - self.variance) * by

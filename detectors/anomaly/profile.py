@@ -48,6 +48,7 @@ class Profile(Struct):
     hour: int = 0
     total: float = 0.0
     values: int = 0
+    usual: bool = True
 
     def expected(self, ts_us: int, step_us: int) -> float:
         """Difference from the usual at this time, of a step of this length."""
@@ -60,20 +61,20 @@ class Profile(Struct):
         beside = hour + (1 if after > 0.0 else -1)
         return (1.0 - abs(after)) * self._at(hour) + abs(after) * self._at(beside)
 
-    def take(self, ts_us: int, scaled: float) -> None:
-        """Take a value; an hour is learned from when the next one begins."""
+    def take(self, ts_us: int, scaled: float, *, usual: bool) -> None:
+        """Take a value; an hour is learned from when the next one begins.
+
+        An hour with values that are not `usual` teaches the course of the week alone, whose proof is what comes a week
+        later: so the first weekends are learned, though they look like a change.
+        """
         hour = ts_us // HOUR_US
         if self.values and hour != self.hour:
             self._learn(self.hour, self.total / self.values)
-            self.total, self.values = 0.0, 0
+            self.total, self.values, self.usual = 0.0, 0, True
         self.hour = hour
         self.total += scaled
         self.values += 1
-
-    def move(self, by: float) -> None:
-        """The level has changed for good: the shape stays."""
-        self.base += by
-        self.total, self.values = 0.0, 0
+        self.usual = self.usual and usual
 
     def _at(self, hour: int) -> float:
         day, week = self.day[hour % _DAY] or 0.0, self.week[hour % _WEEK] or 0.0
@@ -91,23 +92,23 @@ class Profile(Struct):
             return
         said = self._at(hour)
         off = mean - self.base - said
-        if self.hours > 2 * _DAY:
-            off = min(max(off, -_LONG * self.spread), _LONG * self.spread)
-            self.spread += (abs(off) - self.spread) / _WEEK
-        else:
-            self.spread += (abs(off) - self.spread) / (self.hours - _DAY)
-        came = said + off
+        most = _LONG * self.spread if self.hours > 2 * _DAY else abs(off)
+        ordinary = min(max(off, -most), most)
+        came = said + (ordinary if self.usual or self.week[week] is not None else off)
         of_day, of_week = self.day[day], self.week[week]
-        if of_day is not None:
+        if self.usual and of_day is not None:
             self.proof_of_day.take(came, of_day)
         rest = came - self.proof_of_day.share * (of_day or 0.0)
         if of_week is not None:
             self.proof_of_week.take(rest, of_week)
-        days, weeks = self.hours // _DAY, (self.hours - _DAY) // _WEEK
-        rest_of_day = came - self.proof_of_week.share * (of_week or 0.0)
-        self.day[day] = _moved(of_day, rest_of_day, 1.0 / min(days + 1, _DAYS))
+        weeks = (self.hours - _DAY) // _WEEK
         self.week[week] = _moved(of_week, rest, 1.0 / min(weeks + 1, _WEEKS))
-        self.base += off / _WEEK
+        if not self.usual:
+            return
+        self.spread += (abs(ordinary) - self.spread) / min(self.hours - _DAY, _WEEK)
+        rest_of_day = came - self.proof_of_week.share * (of_week or 0.0)
+        self.day[day] = _moved(of_day, rest_of_day, 1.0 / min(self.hours // _DAY + 1, _DAYS))
+        self.base += ordinary / _WEEK
 
 
 def _moved(slot: float | None, to: float, by: float) -> float:
