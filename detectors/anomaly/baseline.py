@@ -67,7 +67,7 @@ class Baseline(Detector[Point]):
     []
     >>> [finding] = volume.update([Point(3_600_000_000 * 60, 60.0)])
     >>> (finding.since, round(finding.expected), finding.seen)
-    (60, 400, 60.0)
+    (60, 417, 60.0)
 
     Raises:
         ValueError: a `kind` that is none, or an `alarm` that is no probability between 0 and 1.
