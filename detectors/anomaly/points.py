@@ -8,3 +8,5 @@ class Point(Struct, frozen=True):
 
     ts_us: int
     value: float
+    n: int | None = None
+    """How many observations the value was made of, where that is known."""

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from ...detectors.anomaly.baseline import Baseline
+from ...detectors.anomaly.kinds import Kind as Made
 from ...detectors.anomaly.points import Point
 from ...detectors.anomaly.series import SeriesAnomalies
 from ...detectors.interface import Detector, Finding
@@ -15,7 +17,7 @@ from ...schemas.signals import Signal, SignalKind
 from ..lookups import instant
 from ..records import from_micros
 from .losses import losses_as_rows
-from .points import MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
+from .points import LEAST_N, MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
 from .reached import Reached
 from .signals import signal_id_of
 from .states import DAMAGED
@@ -98,12 +100,10 @@ class AnomalyMonitor:
             if series is None:
                 if len(self._series) >= _MOST_SERIES:
                     continue
-                series = self._series[name] = _Series(self._new())
-            values = in_order(points.get(name, {}), steps)
+                series = self._series[name] = _Series(self._new(points[name].made))
+            values = points[name].values if name in points else {}
             begin = series.online.n
-            found = series.online.update(
-                [Point(step * _SECOND_US, value) for step, value in zip(steps, values, strict=True)]
-            )
+            found = series.online.update(in_order(values, steps, self._least_n))
             signals += [self._signal(name, series, steps, each, begin) for each in found]
         return signals
 
@@ -118,10 +118,15 @@ class AnomalyMonitor:
             },
         }
 
-    def _new(self) -> Detector[Point]:
-        if self._detector != SeriesAnomalies.name:
-            return detector(self._detector)
-        return SeriesAnomalies(alarm=self._seconds / _ONE_FALSE_IN_S / _OF_SERIES)
+    def _new(self, made: Made) -> Detector[Point]:
+        alarm = self._seconds / _ONE_FALSE_IN_S / _OF_SERIES
+        if self._detector == Baseline.name:
+            return Baseline(made, alarm)
+        return SeriesAnomalies(alarm) if self._detector == SeriesAnomalies.name else detector(self._detector)
+
+    @property
+    def _least_n(self) -> int:
+        return 1 if self._detector == Baseline.name else LEAST_N
 
     @property
     def _watched(self) -> list[Any]:

@@ -31,7 +31,7 @@ from .states import Saved, read_states, write_states
 
 log = logger(__name__)
 
-OF_LOSSES, OF_SERIES = "glr", "series_anomalies"
+OF_LOSSES, OF_SERIES = "glr", "baseline"
 """The detectors of docs/detectors.md that `default` stands for."""
 # A state is stored at most so often, and more rarely the larger it is: by the bytes a minute.
 _STORED_EVERY = timedelta(minutes=1)

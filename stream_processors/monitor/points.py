@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ...detectors.anomaly.kinds import Kind as Made
+from ...detectors.anomaly.points import Point
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.outcomes import Kind, Outcome
 from ..evaluate.panes import NULL, OUTPUTS, PREDICTIONS
@@ -13,7 +15,7 @@ from .losses import losses_as_rows
 MOST_STEPS = 2000
 MOST_FEATURES = 100
 LEAST_N = 30
-"""A share or a mean of fewer is no number."""
+"""A share or a mean of fewer is no number to a detector that does not know of how many it is; nor is a p95 to any."""
 VOLUME = "volume"
 LATENCY = "latency_ms p95"
 MISSING = "missing share of "
@@ -33,6 +35,16 @@ class Steps(NamedTuple):
         return iter(range(self.first, self.end, self.seconds))
 
 
+Valued = tuple[float, int | None]
+
+
+class Series(NamedTuple):
+    """What values are made of; by step a value, and of how many it is where that is known."""
+
+    made: Made
+    values: dict[int, Valued]
+
+
 def first_step(clickhouse: ClickHouse, model: str, seconds: int) -> int | None:
     """The second of the model's first pane of that size; None without any."""
     ((first, n),) = clickhouse.rows(
@@ -42,7 +54,7 @@ def first_step(clickhouse: ClickHouse, model: str, seconds: int) -> int | None:
     return int(first) if n else None
 
 
-def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str, dict[int, float]]:
+def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str, Series]:
     """Values by series and step, from panes. Every step has a volume; what nothing is known of is left out."""
     named = clickhouse.rows(
         f"SELECT id, any(key) AS name FROM {clickhouse.database}.pane_names "
@@ -62,46 +74,50 @@ def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str
         f"AND start >= {instant(steps.first * _SECOND_US)} AND start < {instant(steps.end * _SECOND_US)} "
         f"AND series IN ({wanted}) GROUP BY step, series, bin) GROUP BY step, series".replace("{null}", str(NULL))
     )
-    volumes = dict.fromkeys(steps, 0.0)
+    volumes = dict.fromkeys(steps, 0)
     present: dict[int, dict[int, int]] = {id_: {} for id_ in names}
-    found: dict[str, dict[int, float]] = {VOLUME: volumes}
+    found: dict[str, Series] = {}
     for step, series, n, numbers, mean, p95 in rows:
         if series == PREDICTIONS:
-            volumes[step] = float(n)
+            volumes[step] = n
         elif series in present:
             present[series][step] = n
+        elif OUTPUTS[series] != "latency_ms":
+            if numbers:
+                found.setdefault(f"mean {OUTPUTS[series]}", Series("mean", {})).values[step] = mean, numbers
         elif numbers >= LEAST_N:
-            name = OUTPUTS[series]
-            is_latency = name == "latency_ms"
-            found.setdefault(LATENCY if is_latency else f"mean {name}", {})[step] = p95 if is_latency else mean
+            found.setdefault(LATENCY, Series("mean", {})).values[step] = p95, numbers
     for id_, of in present.items():
-        shares = {step: 1 - of.get(step, 0) / n for step, n in volumes.items() if n >= LEAST_N}
-        found[MISSING + names[id_]] = shares
+        shares: dict[int, Valued] = {step: (1 - of.get(step, 0) / n, n) for step, n in volumes.items() if n}
+        found[MISSING + names[id_]] = Series("share", shares)
+    found[VOLUME] = Series("count", {step: (float(n), None) for step, n in volumes.items()})
     return found
 
 
-def of_losses(
-    clickhouse: ClickHouse, model: str, outcome: Outcome, kind: Kind, steps: Steps
-) -> dict[str, dict[int, float]]:
+def of_losses(clickhouse: ClickHouse, model: str, outcome: Outcome, kind: Kind, steps: Steps) -> dict[str, Series]:
     """Mean loss and mean label of those that became known in each step, by series and step."""
     rows = clickhouse.rows(
         f"SELECT intDiv(toUnixTimestamp64Micro(at), {steps.seconds * _SECOND_US}) * {steps.seconds} AS step, "
-        f"avg(loss), avg(label) "
+        "count(), avg(loss), countIf(loss NOT IN (0, 1)), countIf(label IS NOT NULL) AS labels, avg(label) "
         f"FROM {losses_as_rows(clickhouse.database, model, outcome, kind, steps.first * _SECOND_US)} "
-        f"WHERE at < {instant(steps.end * _SECOND_US)} "
-        f"GROUP BY step HAVING count() >= {LEAST_N}"
+        f"WHERE at < {instant(steps.end * _SECOND_US)} GROUP BY step"
     )
-    found: dict[str, dict[int, float]] = {LOSS + outcome.name: {}, LABEL + outcome.name: {}}
-    for step, loss, label in rows:
-        found[LOSS + outcome.name][step] = loss
-        if label is not None:
-            found[LABEL + outcome.name][step] = label
-    return {name: of for name, of in found.items() if of}
+    are_errors = kind is not Kind.REGRESSION and not any(others for _, _, _, others, _, _ in rows)
+    losses = Series("share" if are_errors else "mean", {})
+    labels = Series("mean" if kind is Kind.REGRESSION else "share", {})
+    for step, n, loss, _, n_labels, label in rows:
+        losses.values[step] = loss, n
+        if n_labels:
+            labels.values[step] = label, n_labels
+    found = {LOSS + outcome.name: losses, LABEL + outcome.name: labels}
+    return {name: of for name, of in found.items() if of.values}
 
 
-def in_order(values: Mapping[int, float], steps: Steps) -> list[float]:
-    """A value for every step, NaN where there is none."""
-    return [values.get(step, math.nan) for step in steps]
+def in_order(values: Mapping[int, Valued], steps: Steps, least_n: int) -> list[Point]:
+    """A point for every step, NaN where there is no value or it is made of too few."""
+    nothing: Valued = (math.nan, None)
+    points = [(step * _SECOND_US, *values.get(step, nothing)) for step in steps]
+    return [Point(at, math.nan if n is not None and n < least_n else value, n) for at, value, n in points]
 
 
 def _whole(model: str) -> str:

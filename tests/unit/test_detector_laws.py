@@ -86,6 +86,7 @@ STREAMS: dict[str, Streams] = {
     # Against a reference: anything but what it was is a finding.
     "betting": Streams(normal(0), normal(3), NORMAL, constant=None, parameters={"reference": REFERENCE}),
     # Anomalies: of values, of steps and of events.
+    "baseline": Streams(normal(0), normal(30), NORMAL, value=point, false_alarms=8),
     "series_anomalies": Streams(normal(0), normal(30), NORMAL, value=point, false_alarms=8),
     "joint_anomalies": Streams(normal(0), normal(30), NORMAL, value=step, false_alarms=8),
     "event_anomalies": Streams(normal(0), normal(30), NORMAL, before=12_000, value=step, false_alarms=8),
