@@ -37,6 +37,7 @@ from .engine.transport import BatchConsumer, StartPositions, consumer_with, tran
 from .join.rules import Rules
 from .live.evaluator import Evaluator
 from .lookups import Lookups
+from .monitor.choice import check_detectors
 from .monitor.monitor import Monitor
 from .monitor.signals import SignalPublisher
 from .ownership import Ownership
@@ -78,6 +79,7 @@ def run_worker(settings: Settings) -> int:
     """
     prepare_process()
     config = load_config(Path(settings.config) if settings.config else None)
+    check_detectors(config)
     clickhouse = ClickHouse(settings)
     apply_tables(clickhouse, settings)
     apply_topics(settings)

@@ -16,12 +16,13 @@ from ...infra import metrics
 from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
 from ...schemas.errors import FencedError, ServiceUnavailable
-from ...schemas.monitoring import DEFAULT, NONE
+from ...schemas.monitoring import NONE
 from ...schemas.signals import Signal
 from ..live.models import Model, Models
 from ..live.series import KPIS
 from ..sink.inserts import Inserter
 from .anomalies import HOUR_S, MINUTE_S, AnomalyMonitor, series_name
+from .choice import of_losses, of_series
 from .comparisons import AUTOMATIC, DriftMonitor
 from .concept import ConceptMonitor
 from .drift_rows import store_comparisons
@@ -31,8 +32,6 @@ from .states import Saved, read_states, write_states
 
 log = logger(__name__)
 
-OF_LOSSES, OF_SERIES = "glr", "baseline"
-"""The detectors of docs/detectors.md that `default` stands for."""
 # A state is stored at most so often, and more rarely the larger it is: by the bytes a minute.
 _STORED_EVERY = timedelta(minutes=1)
 _STORED_BYTES = 100_000
@@ -216,7 +215,7 @@ def _watches(
             yield (
                 (f"losses/{outcome.name}", (outcome, kind)),
                 lambda state, outcome=outcome, kind=kind: ConceptMonitor(
-                    clickhouse, config.name, outcome, kind, config.segments, _named(monitoring.losses, OF_LOSSES), state
+                    clickhouse, config.name, outcome, kind, config.segments, of_losses(monitoring), state
                 ),
             )
     if monitoring.series != NONE:
@@ -225,7 +224,7 @@ def _watches(
                 yield (
                     (series_name(seconds, of), of),
                     lambda state, seconds=seconds, of=of: AnomalyMonitor(
-                        clickhouse, config.name, seconds, of, _named(monitoring.series, OF_SERIES), state
+                        clickhouse, config.name, seconds, of, of_series(monitoring), state
                     ),
                 )
     drift = monitoring.drift
@@ -237,7 +236,3 @@ def _watches(
                     clickhouse, config.name, drift, window, config.segments, state
                 ),
             )
-
-
-def _named(detector: str, usual: str) -> str:
-    return usual if detector == DEFAULT else detector

@@ -19,7 +19,7 @@ log = logger(__name__)
 LARGEST = 16 << 20
 """Bytes of one state: what is larger is not kept, and built anew by the next owner."""
 
-DAMAGED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, msgspec.MsgspecError)
+DAMAGED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
 """What reading a state raises that is not what its monitor wrote."""
 
 _SCHEMA = pa.schema(

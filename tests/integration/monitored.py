@@ -63,11 +63,14 @@ def at(seconds: float) -> datetime:
 class Workers:
     """Writes flushes of one model's partitions, a millisecond apart or more."""
 
-    def __init__(self, clickhouse: ClickHouse, model: str, outcome: str = "answer") -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, model: str, outcome: str = "answer", *, predictions: bool = True
+    ) -> None:
         self._clickhouse = clickhouse
         self._model = model
         self._outcome = outcome
         self._now = datetime.now(UTC).replace(microsecond=0)
+        self._predictions = predictions
         self._stored = set[str]()
         self._written_ms: dict[int, int] = {}
         self._settled_us: dict[int, int] = {}
@@ -78,7 +81,7 @@ class Workers:
         if answers:
             new = {answer.prediction_id: answer for answer in answers if answer.prediction_id not in self._stored}
             self._stored |= new.keys()
-            if new:
+            if new and self._predictions:
                 columns = {
                     "model": [self._model] * len(new), "prediction_id": list(new),
                     "ts": [at(each.made) for each in new.values()],
