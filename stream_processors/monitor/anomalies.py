@@ -59,6 +59,7 @@ class AnomalyMonitor:
         self._of = of
         self._detector = detector_name
         self._next: int | None = None
+        self._has_more = False
         self._series: dict[str, _Series] = {}
         self.rebuilt = "from its first pane"
         if state is not None:
@@ -75,9 +76,8 @@ class AnomalyMonitor:
         return (self._next or 0) * _SECOND_US
 
     def is_behind(self, reached: Reached) -> bool:
-        """Whether there are steps to take."""
-        step_us = self._seconds * _SECOND_US
-        return self._next is not None and self._next * _SECOND_US + step_us <= reached.everywhere_us
+        """Whether the last turn left steps that are over."""
+        return self._has_more
 
     def advance(self, reached: Reached) -> list[Signal]:
         """Take the steps that are over, a bounded number of them; returns what they show."""
@@ -85,8 +85,9 @@ class AnomalyMonitor:
             self._next = first_step(self._clickhouse, self._model, self._seconds)
         if self._next is None:
             return []
-        end = reached.everywhere_us // _SECOND_US // self._seconds * self._seconds
+        end = self._end(self._next, reached)
         steps = Steps(self._seconds, self._next, min(end, self._next + MOST_STEPS * self._seconds))
+        self._has_more = steps.end < end
         if steps.end <= steps.first:
             return []
         if self._of is None:
@@ -106,6 +107,17 @@ class AnomalyMonitor:
             found = series.online.update(in_order(values, steps, self._least_n))
             signals += [self._signal(name, series, steps, each, begin) for each in found]
         return signals
+
+    def _end(self, begin: int, reached: Reached) -> int:
+        """The second by which steps are over: behind the newest prediction of all models nothing is missed of one."""
+        end = reached.everywhere_us // _SECOND_US
+        if self._of is None and end - begin >= self._seconds:
+            ((newest,),) = self._clickhouse.rows(
+                f"SELECT toUnixTimestamp64Micro(max(ts)) FROM {self._clickhouse.database}.predictions "
+                f"WHERE ts >= {instant(begin * _SECOND_US)}"
+            )
+            end = min(end, newest // _SECOND_US)
+        return end // self._seconds * self._seconds
 
     def state(self) -> dict[str, Any]:
         """All of it, as plain data."""
