@@ -7,7 +7,6 @@ import typer
 
 from ...schemas.config import load_config
 from ...schemas.durations import format_duration
-from ...stream_processors.monitor.choice import check_detectors
 from ..tabular import print_table
 
 app = typer.Typer(no_args_is_help=True, help="Check a loopwatch.yaml.")
@@ -21,6 +20,8 @@ def _group() -> None:
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="The loopwatch.yaml.", show_default=False)]) -> None:
     """Read FILE as a worker would, and print what it means, or every mistake in it with what to write instead."""
+    from ...stream_processors.monitor.choice import check_detectors
+
     config = load_config(file)
     check_detectors(config)
     rows = [

@@ -116,7 +116,7 @@ def _of_numbers(each: Distribution, n: int) -> pa.Array:
     alike = np.array([bin_.squares * bin_.n == bin_.steps**2 for bin_ in bins])
     counts = np.array([bin_.n for bin_ in bins])
     inside = (ranks - (upto - counts)[held]) / counts[held]
-    return pa.array(np.where(alike[held], means[held], ends[held, 0] + width[held] * inside))
+    return pa.array(np.where(alike[held], means[held], ends.min(axis=1)[held] + np.abs(width[held]) * inside))
 
 
 def _of_categories(each: Distribution, n: int) -> pa.Array:

@@ -324,6 +324,17 @@ def test_categories_that_share_a_bin_in_panes_count_as_other(run: Any, clickhous
     assert 60 < found.other < 220
 
 
+def test_categories_beyond_the_bound_count_as_other(run: Any, clickhouse: ClickHouse, tmp_path: Path) -> None:
+    file = tmp_path / "ids.csv"
+    file.write_text("\n".join(["id", *(f"id {at % 70_000}" for at in range(140_000))]))
+    result = run("reference", "ids", file)
+    assert result.exit_code == 0, result.stderr
+    (found,) = training_of(clickhouse, "ids").values()
+    assert len(found.categories) < 65_536
+    assert set(found.categories.values()) == {2}
+    assert found.other + 2 * len(found.categories) == 140_000
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -353,10 +364,23 @@ def test_a_report_has_both_verdicts_and_is_stored(
     assert found["x"]["evidently_score"] == pytest.approx(found["x"]["effect"], abs=0.1)
     assert all("</html>" in file.read_text().lower() for file in (out, tmp_path / "risk.quality.html"))
     ((since, rows, rows_reference, snapshot),) = clickhouse.rows(
-        f"SELECT reference_start, rows, rows_reference, snapshot FROM {clickhouse.database}.reports"
+        f"SELECT reference_start, rows, rows_reference, snapshot FROM {clickhouse.database}.reports "
+        "WHERE reference_end > '2000-01-01'"
     )
     assert (since.replace(tzinfo=UTC), rows, rows_reference) == (BEGIN, 3000, 3000)
     assert json.loads(snapshot).keys() == {"drift", "quality"}
+
+
+def test_a_report_against_training_data_has_no_page_about_quality(
+    run: Any, risk: dict[str, Any], tmp_path: Path
+) -> None:
+    assert run("reference", "risk", "--from", "2026-03-02", "--to", "2026-03-03").exit_code == 0
+    result = run("report", "risk", *STRETCH, "--reference", "training", "--out", tmp_path / "risk.html")
+    assert result.exit_code == 0, result.stderr
+    assert "2026-03-03 00:00 to 2026-03-04 00:00 against training data" in result.stdout
+    assert "1 of 5 columns by our tests, 1 by Evidently's; they agree on 5" in result.stdout
+    assert "no page about quality" in result.stderr
+    assert not (tmp_path / "risk.quality.html").exists()
 
 
 def test_a_report_without_evidently_says_what_to_install(
