@@ -30,6 +30,8 @@ _ONE_ANOMALY = 5
 _MOST_SERIES = MOST_FEATURES + 50
 # Of a model with so many series, about one false alarm in four weeks.
 _OF_SERIES, _ONE_FALSE_IN_S = 50, 28 * 86_400
+# An outage, when all of the volume is gone, is about 1 in 40,000 to the detector: below that it finds nothing.
+_LEAST_ALARM = 5e-5
 
 
 class _Series(msgspec.Struct):
@@ -122,7 +124,7 @@ class AnomalyMonitor:
         alarm = self._seconds / _ONE_FALSE_IN_S / _OF_SERIES
         if self._detector == Baseline.name:
             return Baseline(made, alarm)
-        return SeriesAnomalies(alarm) if self._detector == SeriesAnomalies.name else detector(self._detector)
+        return SeriesAnomalies(max(_LEAST_ALARM, alarm)) if self._detector == SeriesAnomalies.name else detector(self._detector)
 
     @property
     def _least_n(self) -> int:
