@@ -20,7 +20,7 @@ from .losses import losses_as_rows
 from .points import LEAST_N, MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
 from .reached import Reached
 from .signals import signal_id_of
-from .states import DAMAGED
+from .states import DAMAGED, as_json
 
 MINUTE_S, HOUR_S = 60, 3600
 _SECOND_US = 1_000_000
@@ -124,7 +124,11 @@ class AnomalyMonitor:
         alarm = self._seconds / _ONE_FALSE_IN_S / _OF_SERIES
         if self._detector == Baseline.name:
             return Baseline(made, alarm)
-        return SeriesAnomalies(max(_LEAST_ALARM, alarm)) if self._detector == SeriesAnomalies.name else detector(self._detector)
+        return (
+            SeriesAnomalies(max(_LEAST_ALARM, alarm))
+            if self._detector == SeriesAnomalies.name
+            else detector(self._detector)
+        )
 
     @property
     def _least_n(self) -> int:
@@ -132,7 +136,7 @@ class AnomalyMonitor:
 
     @property
     def _watched(self) -> list[Any]:
-        return [self._detector, None if self._of is None else msgspec.to_builtins(self._of)]
+        return as_json([self._detector, self._of])
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         try:
