@@ -270,6 +270,11 @@ def test_each_comparison_is_a_row(stored: Stored, through: Run) -> None:
 
 def test_a_monitor_that_is_dropped_after_each_tick_finds_the_same(stored: Stored, through: Run) -> None:
     dropped = run(stored, lambda out: stored.monitor(out.extend), drop_each=True)
+    said = {
+        name: how for name, how, reached in stored.rows("monitors FINAL", "monitor, rebuilt, reached_us") if reached
+    }
+    assert len(said) > 3
+    assert all("from its state of" in how for how in said.values()), said
     assert dropped.signals == through.signals
     assert dropped.contents == through.contents
     assert dropped.drift == through.drift

@@ -1,7 +1,7 @@
 """Signals through a real worker, killed on the way: in ClickHouse and on Kafka, each with one content."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +91,17 @@ def test_signals_come_out_of_a_worker_that_is_killed_on_the_way(
         loop.send(every[middle:])
         close(loop, HOURS + 2)
         loop.start(0)
+        loop.wait(lambda: loop.count("feedback_current") == HOURS * AN_HOUR)
+        # What the worker found again at its start holds the watermark back until there is input behind it.
+        close(loop, HOURS + 3)
         last = f"until >= toDateTime64({(BEGIN + timedelta(hours=HOURS)).timestamp()}, 6, 'UTC')"
         loop.wait(lambda: loop.count(f"signals_current WHERE {last} AND kind = 'data_drift'") == 1)
         stored = {row[0]: row[1:] for row in loop.rows("signals_current", "signal_id, kind, subject, until, message")}
         out = published(loop, lambda found: {(each.signal_id, each.message) for each in found} >= {
             (id_, row[3]) for id_, row in stored.items()
         })  # fmt: skip
-        contents = {}
+        assert all("from its state of" in how for (how,) in loop.rows("monitors FINAL", "rebuilt"))
+        contents: dict[tuple[str, datetime], Signal] = {}
         for signal in out:
             assert contents.setdefault((signal.signal_id, signal.until), signal) == signal
         assert {signal.signal_id for signal in out} == stored.keys()
