@@ -20,7 +20,7 @@ from .losses import losses_as_rows
 from .points import LEAST_N, MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
 from .reached import Reached
 from .signals import signal_id_of
-from .states import DAMAGED
+from .states import DAMAGED, as_json
 
 MINUTE_S, HOUR_S = 60, 3600
 _SECOND_US = 1_000_000
@@ -30,6 +30,8 @@ _ONE_ANOMALY = 5
 _MOST_SERIES = MOST_FEATURES + 50
 # Of a model with so many series, about one false alarm in four weeks.
 _OF_SERIES, _ONE_FALSE_IN_S = 50, 28 * 86_400
+# An outage, when all of the volume is gone, is about 1 in 40,000 to the detector: below that it finds nothing.
+_LEAST_ALARM = 5e-5
 
 
 class _Series(msgspec.Struct):
@@ -134,7 +136,11 @@ class AnomalyMonitor:
         alarm = self._seconds / _ONE_FALSE_IN_S / _OF_SERIES
         if self._detector == Baseline.name:
             return Baseline(made, alarm)
-        return SeriesAnomalies(alarm) if self._detector == SeriesAnomalies.name else detector(self._detector)
+        return (
+            SeriesAnomalies(max(_LEAST_ALARM, alarm))
+            if self._detector == SeriesAnomalies.name
+            else detector(self._detector)
+        )
 
     @property
     def _least_n(self) -> int:
@@ -142,7 +148,7 @@ class AnomalyMonitor:
 
     @property
     def _watched(self) -> list[Any]:
-        return [self._detector, None if self._of is None else msgspec.to_builtins(self._of)]
+        return as_json([self._detector, self._of])
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         try:

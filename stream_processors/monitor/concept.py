@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import msgspec
-
 from ...detectors.root_cause import Part, contributions
 from ...infra.clickhouse import ClickHouse, quote
 from ...infra.logs import logger
@@ -19,7 +17,7 @@ from .loss_stream import Found, LossStream
 from .losses import Cursor, Loss, losses_as_rows, new_losses
 from .reached import Reached
 from .signals import signal_id_of
-from .states import DAMAGED
+from .states import DAMAGED, as_json
 
 log = logger(__name__)
 
@@ -103,7 +101,7 @@ class ConceptMonitor:
 
     @property
     def _watched(self) -> list[Any]:
-        return [self._detector, self._kind.value, list(self._segments), msgspec.to_builtins(self._outcome)]
+        return as_json([self._detector, self._kind, self._segments, self._outcome])
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         try:

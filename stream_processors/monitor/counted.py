@@ -93,6 +93,8 @@ class PaneReader:
             self._names = PaneNames.of(self._clickhouse, self._model)
         texts = self._names.categories
         for bin_, count in zip(bins, n, strict=True):
-            name = texts.get((id_, bin_)) or OTHER
+            name = texts.get((id_, bin_))
+            # Not `or`: an empty text is a category.
+            name = OTHER if name is None else name
             counts[name] = counts.get(name, 0) + count
         return counts

@@ -30,6 +30,15 @@ _SCHEMA = pa.schema(
 )  # fmt: skip
 
 
+def as_json(value: object) -> Any:
+    """The value as it will be read again: a tuple is a list by then.
+
+    >>> as_json(("glr", ("click",)))
+    ['glr', ['click']]
+    """
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 class Saved(Struct, frozen=True):
     """One monitor of one model. `state` is plain data; `unpublished` are signals that are not known to be out."""
 

@@ -10,6 +10,7 @@ from loopwatch.schemas.config import load_config, parse_config
 from loopwatch.schemas.durations import format_duration, parse_duration
 from loopwatch.schemas.errors import ConfigError
 from loopwatch.schemas.kpis import Kpi, Measure, Per
+from loopwatch.schemas.monitoring import Drift, Monitoring, Reference
 from loopwatch.schemas.outcomes import (
     DEFAULT_OUTCOME,
     Combine,
@@ -21,6 +22,8 @@ from loopwatch.schemas.outcomes import (
     Outcome,
     Positive,
 )
+from loopwatch.schemas.windows import Window
+from loopwatch.stream_processors.monitor.choice import check_detectors
 
 DESIGN_EXAMPLE = """
 models:
@@ -292,3 +295,70 @@ def test_windows_are_sizes_with_or_without_a_step() -> None:
 def test_windows_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"models\.ctr\.windows\[0\]"):
         parse_config({"models": {"ctr": {"windows": [text]}}})
+
+
+def test_what_is_watched_is_read_and_defaults_hold_for_what_a_model_does_not_say() -> None:
+    document = {
+        "defaults": {"monitoring": {"drift": {"reference": "training", "ignore": ["hour"]}, "series": "none"}},
+        "models": {
+            "a": {"monitoring": {"losses": "adwin", "drift": {"windows": ["6h"]}}},
+            "b": {"monitoring": {"drift": "none"}},
+        },
+    }
+    config = parse_config(document)
+    training = Reference(training=True)
+    assert config.for_model("a").monitoring == Monitoring(
+        Drift((Window.parse("6h"),), training, ("hour",)), "adwin", "none"
+    )
+    assert config.for_model("b").monitoring == Monitoring(None, "default", "none")
+    assert config.for_model("unheard-of").monitoring == Monitoring(Drift((), training, ("hour",)), "default", "none")
+    assert LoopwatchConfig().for_model("m").monitoring.drift == Drift()
+
+
+def test_mistakes_in_what_is_watched_are_named() -> None:
+    drift = {"windows": ["90m", "2h/1h"], "reference": "soon", "ignore": "hour", "window": "1h"}
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"models": {"m": {"monitoring": {"drift": drift, "losses": 3, "serie": "none"}}}})
+    found = dict(caught.value.problems)
+    expected = {
+        "models.m.monitoring.drift.windows[0]": ("whole hours",),
+        "models.m.monitoring.drift.windows[1]": ("whole hours that follow",),
+        "models.m.monitoring.drift.reference": ("'soon'", "previous, training, a duration"),
+        "models.m.monitoring.drift.ignore": ("[hour]",),
+        "models.m.monitoring.drift.window": ("did you mean 'windows'",),
+        "models.m.monitoring.losses": ("3 is no name of a detector", "docs/detectors.md"),
+        "models.m.monitoring.serie": ("did you mean 'series'",),
+    }
+    assert found.keys() == expected.keys()
+    for path, parts in expected.items():
+        assert all(part in found[path] for part in parts), (path, found[path])
+
+
+@pytest.mark.parametrize("text", ["7d", "previous", "training", "2026-01-01T00:00:00Z/2026-02-01T05:00:00Z", "1h"])
+def test_a_reference_is_written_as_it_is_read(text: str) -> None:
+    assert str(Reference.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("30m", "whole hours"), ("90m", "whole hours"), ("401d", "1h to"), ("2026-02-01/2026-01-01", "ends before"),
+        ("2026-01-01/2026-01-01", "ends before"), ("2026-01-01T00:30Z/2026-02-01", "whole hour"),
+        ("soon/2026-01-01", "no instant"), ("2026-01-01/", "no instant"), ("", "duration"),
+    ],
+)  # fmt: skip
+def test_what_is_no_reference_is_refused(text: str, what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        Reference.parse(text)
+
+
+def test_detectors_that_there_are_not_are_named_with_those_there_are() -> None:
+    for good in ("default", "none", "glr", "kswin"):
+        check_detectors(parse_config({"models": {"m": {"monitoring": {"losses": good}}}}))
+    bad = {"losses": "kswim", "series": "glr"}
+    with pytest.raises(ConfigError) as caught:
+        check_detectors(parse_config({"models": {"m": {"monitoring": bad}}}))
+    found = dict(caught.value.problems)
+    assert found.keys() == {"models.m.monitoring.losses", "models.m.monitoring.series"}
+    assert "did you mean 'kswin'" in found["models.m.monitoring.losses"]
+    assert "allowed: default, none, series_anomalies" in found["models.m.monitoring.series"]
