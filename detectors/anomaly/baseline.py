@@ -21,7 +21,7 @@ LASTING_STEPS, LASTING_US = 24, 86_400_000_000
 """What has lasted so many steps and so long is the new normal."""
 _QUIET = 3
 _GOES_ON = 0.4
-_LINEAR = 8.0
+_LINEAR, _LOGARITHMIC = 8.0, 0.5
 _LARGEST = 1e100
 _MEMORY = 500.0
 
@@ -113,7 +113,7 @@ class Baseline(Detector[Point]):
     def _warm_up(self) -> None:
         state = self._is
         values = [each for _, each, _ in state.first]
-        state.size = max(map(abs, values)) * (1.0 if min(values) > 0.0 else _LINEAR)
+        state.size = _LOGARITHMIC * median(values) if min(values) > 0.0 else _LINEAR * max(map(abs, values))
         ns = [n for _, _, n in state.first if n is not None]
         state.typical_n = float(median(ns)) if ns else 0.0
         self._of = self._kind()
