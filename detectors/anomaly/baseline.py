@@ -20,15 +20,20 @@ WARM_UP = 12
 LASTING_STEPS, LASTING_US = 24, 86_400_000_000
 """What has lasted so many steps and so long is the new normal."""
 _QUIET = 3
+_GOES_ON = 0.4
+_LINEAR, _LOGARITHMIC = 8.0, 0.5
 _LARGEST = 1e100
 _MEMORY = 500.0
 
 
 class Episode(Struct):
-    """A change that goes on: its first value, how long, which way, and the ordinary steps at its end."""
+    """A change that goes on: its first value, how long, the ordinary steps at its end, and what no longer is one.
+
+    `least`: deviation of a step, downwards below 0, that belongs to it.
+    """
 
     since: int
-    upwards: bool
+    least: float
     steps: int = 0
     ahead: int = 0
     quiet: int = 0
@@ -108,7 +113,7 @@ class Baseline(Detector[Point]):
     def _warm_up(self) -> None:
         state = self._is
         values = [each for _, each, _ in state.first]
-        state.size = max(map(abs, values))
+        state.size = _LOGARITHMIC * median(values) if min(values) > 0.0 else _LINEAR * max(map(abs, values))
         ns = [n for _, _, n in state.first if n is not None]
         state.typical_n = float(median(ns)) if ns else 0.0
         self._of = self._kind()
@@ -148,14 +153,14 @@ class Baseline(Detector[Point]):
             steps = evidence.begin(self._of)
             evidence.unlearn(steps)
             state.level.unlearn(steps)
-            expected, came = evidence.of_last(self._of, steps)
             state.profile.take(ts_us, season + state.level.expected() + seen.residual, usual=False)
-            state.episode = Episode(since=max(0, self.n - steps + 1), upwards=came > expected, ahead=1)
+            least = _GOES_ON * evidence.deviation(self._of, steps) / steps**0.5
+            state.episode = Episode(since=max(0, self.n - steps + 1), least=_at_least_one(least), ahead=1)
             return self._finding(state.episode, steps)
         state.profile.take(ts_us, season + state.level.expected(episode.ahead + 1) + seen.residual, usual=False)
         episode.steps += 1
         episode.ahead += 1
-        is_on = (alone > 1.0) if episode.upwards else (alone < -1.0)
+        is_on = alone > episode.least if episode.least > 0.0 else alone < episode.least
         episode.quiet = 0 if is_on else episode.quiet + 1
         found = self._finding(episode, 1) if is_on and p <= state.alarm else None
         if episode.quiet >= _QUIET:
@@ -174,6 +179,7 @@ class Baseline(Detector[Point]):
         expected, seen = state.evidence.of_last(self._of, LASTING_STEPS)
         moved = self._of.scaled(seen) - self._of.scaled(expected)
         state.level.move(moved, WARM_UP)
+        state.profile.move(moved)
         state.evidence.forget()
         state.episode = None
 
@@ -202,3 +208,7 @@ class Baseline(Detector[Point]):
         detector._is = read
         detector._of = detector._kind()
         return detector
+
+
+def _at_least_one(deviation: float) -> float:
+    return max(deviation, 1.0) if deviation > 0.0 else min(deviation, -1.0)

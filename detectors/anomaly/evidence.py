@@ -107,6 +107,11 @@ class Evidence(Struct):
                 best, steps = strength, back
         return steps
 
+    def deviation(self, of: Of, steps: int) -> float:
+        """Of the sum of the last steps, in that of sums of independent ones."""
+        seen, expected, weight = map(sum, zip(*self.rows[-steps:], strict=True))
+        return of.deviation(seen, expected, weight, steps) / self.unit(of)
+
     def of_last(self, of: Of, steps: int) -> tuple[float, float]:
         """What was expected and seen in the last steps."""
         rows = self.rows[-steps:]

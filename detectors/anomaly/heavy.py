@@ -12,9 +12,8 @@ _CONSTANT = (0.0733242, 0.1548608, 0.2750864)
 # Logarithm of how much likelier a deviation below 2 is.
 _WHERE_ORDINARY = (-0.006688, -0.012818, -0.020292)
 _ORDINARY = 4.0
-_PRIOR = (-4.0, -6.0, -8.0)
-_CERTAIN = 20.0
-_MOST = 3.0
+_PRIOR = (-4.5, -6.5, -8.5)
+_MOST = 2.0
 _KEPT = 1.0 - 1.0 / 3_000.0
 _TALLIED_FROM = 1.5
 
@@ -29,7 +28,7 @@ class Heavy(Struct):
     """Odds of three Student tails (10, 5 and 3 degrees) against the normal one, from the deviations so far.
 
     Deviations below 2 are not told apart: only tails matter here, and discrete values have other middles. A single one
-    adds at most 3 nats: one event says little about the tail, a few do.
+    adds at most 2 nats: one event says little about the tail, a few do.
     """
 
     odds: Annotated[list[float], Meta(min_length=3, max_length=3)] = field(default_factory=lambda: list(_PRIOR))
@@ -38,10 +37,12 @@ class Heavy(Struct):
         """Of a deviation as large, where the unit was estimated with so many degrees of freedom; 1 of ordinary ones."""
         if abs(deviation) < _TALLIED_FROM:
             return 1.0
-        total, p = 1.0, tail(deviation, freedom)
+        top = max(0.0, *self.odds)
+        total = math.exp(-top)
+        p = total * tail(deviation, freedom)
         for log_odds, unit, of in zip(self.odds, _UNIT, _FREEDOM, strict=True):
-            if log_odds > -30.0:
-                weight = math.exp(log_odds)
+            if log_odds > top - 30.0:
+                weight = math.exp(log_odds - top)
                 total += weight
                 p += weight * tail(deviation / unit, 1.0 / (1.0 / of + 1.0 / freedom))
         return p / total
@@ -49,11 +50,15 @@ class Heavy(Struct):
     def take(self, deviation: float, share: float) -> None:
         """Learn from a deviation, which counts as the `share` of an independent one."""
         squared = min(deviation * deviation, 1e6)
-        is_ordinary = squared < _ORDINARY
-        odds = self.odds
-        for i, of in enumerate(_FREEDOM):
-            more = _WHERE_ORDINARY[i]
-            if not is_ordinary:
-                density = _CONSTANT[i] - 0.5 * (of + 1.0) * math.log1p(squared / (_UNIT[i] ** 2 * of))
-                more = min(density + 0.5 * squared, _MOST)
-            odds[i] = min(_PRIOR[i] + _KEPT * (odds[i] - _PRIOR[i]) + share * more, _CERTAIN)
+        more = _WHERE_ORDINARY
+        if squared >= _ORDINARY:
+            more = [
+                constant - 0.5 * (of + 1.0) * math.log1p(squared / (unit * unit * of)) + 0.5 * squared
+                for constant, of, unit in zip(_CONSTANT, _FREEDOM, _UNIT, strict=True)
+            ]
+            beyond = max(max(more) - _MOST, 0.0)
+            more = [each - beyond for each in more]
+        self.odds = [
+            prior + _KEPT * (odds - prior) + share * each
+            for prior, odds, each in zip(_PRIOR, self.odds, more, strict=True)
+        ]

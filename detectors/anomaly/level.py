@@ -11,7 +11,7 @@ _MEMORY = 64.0
 _OF_DEPENDENCE = 500.0
 # What is left shrinks while seasons become known: of a short history the later steps count more.
 _HASTE = 3.0
-_DOUBT = 20.0
+_DOUBT = 50.0
 _MOST = 0.97
 _ORDINARY = 3.0
 

@@ -76,6 +76,12 @@ class Profile(Struct):
         self.values += 1
         self.usual = self.usual and usual
 
+    def move(self, by: float) -> None:
+        """The level changed, and stays: no matter of the time of the week, once that is known."""
+        if self.hours >= _DAY + 2 * _WEEK:
+            self.base += by
+            self.total, self.values, self.usual = 0.0, 0, True
+
     def _at(self, hour: int) -> float:
         day, week = self.day[hour % _DAY] or 0.0, self.week[hour % _WEEK] or 0.0
         return self.proof_of_day.share * day + self.proof_of_week.share * week
