@@ -22,6 +22,7 @@ class Usual:
         # Of the last 336, by number: those that no later one reaches, so that the first is the largest.
         self._peaks: list[tuple[int, float]] = []
         self._episode: list[float] = []
+        self._quiet = 0
 
     @property
     def size(self) -> float | None:
@@ -37,14 +38,18 @@ class Usual:
     def add(self, effect: float, *, drifted: bool) -> None:
         """Take note of a window. What drifts and stays is no measure of what is usual."""
         if drifted:
+            self._quiet = 0
             if len(self._episode) * self._seconds <= _DAY_S:
                 self._episode.append(effect)
             return
-        if 0 < len(self._episode) * self._seconds <= _DAY_S:
-            for each in self._episode:
-                self._remember(each)
-        self._episode = []
         self._remember(effect)
+        self._quiet += 1
+        # One window that looks as before may be chance: what drifts on was not over.
+        if self._quiet > 1:
+            if len(self._episode) * self._seconds <= _DAY_S:
+                for each in self._episode:
+                    self._remember(each)
+            self._episode = []
 
     def snapshot(self) -> dict[str, Any]:
         """As plain data."""
@@ -53,6 +58,7 @@ class Usual:
             "n": self._n,
             "peaks": [list(each) for each in self._peaks],
             "episode": list(self._episode),
+            "quiet": self._quiet,
         }
 
     @classmethod
@@ -66,6 +72,7 @@ class Usual:
         restored._n = int(snapshot["n"])
         restored._peaks = [(int(number), float(effect)) for number, effect in snapshot["peaks"]]
         restored._episode = [float(each) for each in snapshot["episode"]]
+        restored._quiet = int(snapshot["quiet"])
         if bool(restored._peaks) != bool(restored._n):
             raise ValueError("what is usual contradicts itself")
         return restored

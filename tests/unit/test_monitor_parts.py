@@ -115,22 +115,33 @@ def test_what_goes_away_within_a_day_is_usual_from_then_on_and_what_stays_is_not
             usual.add(0.1, drifted=False)
         for _ in range(hours):
             usual.add(0.5, drifted=True)
-        assert usual.size == pytest.approx(0.15)
-        usual.add(0.1, drifted=False)
+        for _ in range(2):
+            assert usual.size == pytest.approx(0.15)
+            usual.add(0.1, drifted=False)
         assert usual.size == pytest.approx(0.75 if is_usual else 0.15)
+
+
+def test_one_window_without_it_does_not_end_a_change() -> None:
+    usual = Usual(HOUR_S)
+    for _ in range(10):
+        usual.add(0.1, drifted=False)
+    for hour in range(40):
+        usual.add(0.1 if hour % 3 == 2 else 0.5, drifted=hour % 3 != 2)
+    assert usual.is_unusual(0.5)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=900), st.sampled_from([HOUR_S, 6 * HOUR_S, DAY_S]))
 def test_what_is_usual_is_the_largest_of_the_last_336_windows(windows: list[tuple[float, bool]], seconds: int) -> None:
-    usual, effects, episode = Usual(seconds), list[float](), list[float]()
+    usual, effects, episode, quiet = Usual(seconds), list[float](), list[float](), 0
     for effect, drifted in windows:
         usual.add(effect, drifted=drifted)
         if drifted:
-            episode.append(effect)
+            episode, quiet = [*episode, effect], 0
         else:
-            effects += episode if len(episode) * seconds <= DAY_S else []
-            episode = []
-            effects.append(effect)
+            effects, quiet = [*effects, effect], quiet + 1
+            if quiet > 1:
+                effects += episode if len(episode) * seconds <= DAY_S else []
+                episode = []
         last = effects[-336:]
         assert usual.size == (None if len(effects) < (4 if seconds == DAY_S else 8) else 1.5 * max(last))
     restored = Usual.restore(json.loads(json.dumps(usual.snapshot())))
