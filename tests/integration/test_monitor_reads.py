@@ -69,21 +69,27 @@ def test_points_of_series_are_those_of_the_rows(old: tuple[Store, list[dict[str,
         by_hour.setdefault(int(hour_of(event).timestamp()), []).append(event)
     assert first == min(by_hour)
     steps = Steps(3600, first - 7200, max(by_hour) + 10_800)
-    points = of_predictions(store.clickhouse, "fraud", steps)
-    assert in_order(points["volume"], steps) == [float(len(by_hour.get(step, []))) for step in steps]
+    series = of_predictions(store.clickhouse, "fraud", steps)
+    points = {
+        name: {point.ts_us // 1_000_000: point.value for point in in_order(of.values, steps, 30)}
+        for name, of in series.items()
+    }
+    assert all(list(of) == list(steps) for of in points.values())
+    assert points["volume"] == {step: float(len(by_hour.get(step, []))) for step in steps}
+    known = {name: {step: value for step, value in of.items() if not math.isnan(value)} for name, of in points.items()}
     full = {step: of for step, of in by_hour.items() if len(of) >= 30}
     for name, key in (("missing share of country", "country"), ("missing share of amount", "amount")):
-        assert points[name] == pytest.approx(
+        assert known[name] == pytest.approx(
             {step: np.mean([e["features"].get(key) is None for e in of]) for step, of in full.items()}
         )
-    assert points["mean score"] == pytest.approx(
+    assert known["mean score"] == pytest.approx(
         {step: np.mean([e["score"] for e in of]) for step, of in full.items()}, rel=1e-5
     )
-    for step, p95 in points["latency_ms p95"].items():
+    assert known["latency_ms p95"].keys() == full.keys()
+    for step, p95 in known["latency_ms p95"].items():
         exact = float(np.quantile([e["latency_ms"] for e in full[step]], 0.95, method="inverted_cdf"))
         assert p95 == pytest.approx(exact, rel=1 / 64)
-    assert points["latency_ms p95"].keys() == full.keys()
-    assert all(math.isnan(value) for value in in_order({}, steps))
+    assert all(math.isnan(point.value) for point in in_order({}, steps, 1))
     assert first_step(store.clickhouse, "unheard of", 3600) is None
 
 
@@ -141,13 +147,13 @@ def test_a_drop_of_volume_and_a_feature_that_goes_null_are_found_and_nothing_els
         for n in range(3 if minute >= drop_at else int(rng.poisson(60)))
     ]  # fmt: skip
     store.insert(events)
-    monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "series_anomalies")
+    monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "baseline")
     signals: list[Signal] = []
     reached = Reached({0: 1}, {0: micros_of(begin + minutes * timedelta(minutes=1))})
     monitor.advance(Reached())
     while monitor.is_behind(reached):
         found = monitor.advance(reached)
-        monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "series_anomalies", monitor.state())
+        monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "baseline", monitor.state())
         signals += found
     by_subject = {signal.subject: signal for signal in reversed(signals)}
     assert by_subject.keys() == {"volume", "missing share of x"}
