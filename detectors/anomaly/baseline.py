@@ -21,7 +21,7 @@ LASTING_STEPS, LASTING_US = 24, 86_400_000_000
 """What has lasted so many steps and so long is the new normal."""
 _QUIET = 3
 _GOES_ON = 0.4
-_LINEAR, _LOGARITHMIC = 8.0, 0.5
+_LINEAR, _LOGARITHMIC = 8.0, 1.0
 _LARGEST = 1e100
 _MEMORY = 500.0
 

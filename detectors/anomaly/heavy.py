@@ -13,7 +13,7 @@ _CONSTANT = (0.0733242, 0.1548608, 0.2750864)
 _WHERE_ORDINARY = (-0.006688, -0.012818, -0.020292)
 _ORDINARY = 4.0
 _PRIOR = (-4.5, -6.5, -8.5)
-_MOST = 2.0
+_MOST = 3.0
 _KEPT = 1.0 - 1.0 / 3_000.0
 _TALLIED_FROM = 1.5
 
@@ -28,7 +28,7 @@ class Heavy(Struct):
     """Odds of three Student tails (10, 5 and 3 degrees) against the normal one, from the deviations so far.
 
     Deviations below 2 are not told apart: only tails matter here, and discrete values have other middles. A single one
-    adds at most 2 nats: one event says little about the tail, a few do.
+    adds at most 3 nats: one event says little about the tail, a few do.
     """
 
     odds: Annotated[list[float], Meta(min_length=3, max_length=3)] = field(default_factory=lambda: list(_PRIOR))

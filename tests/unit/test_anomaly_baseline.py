@@ -88,15 +88,15 @@ def test_a_latency_that_goes_from_33_to_82_is_found_at_once(before: int) -> None
     assert delay("mean", random.normal(33, 1, before), random.normal(82, 1, 40))[0] == 0
 
 
-@pytest.mark.parametrize(("before", "deviations"), [(20, 12), (60, 7)])
+@pytest.mark.parametrize(("before", "deviations"), [(20, 14), (60, 8)])
 def test_the_less_is_known_the_larger_a_spike_has_to_be(before: int, deviations: float) -> None:
-    found = {deviations: 0, deviations / 3: 0}
+    found = {deviations: 0, deviations / 4: 0}
     for seed in range(40):
         values = np.random.default_rng(seed).normal(0, 1, before)
         for spike in found:
             found[spike] += bool(Baseline("mean", ALARM).update(hourly([*values, spike])))
-    assert found[deviations] >= 30
-    assert found[deviations / 3] == 0
+    assert found[deviations] >= 28
+    assert found[deviations / 4] == 0
 
 
 def test_a_slow_leak_is_found() -> None:
@@ -118,7 +118,7 @@ def test_a_change_that_lasts_a_day_is_the_new_normal_and_keeps_the_hours() -> No
     volumes = random.poisson(np.where(np.arange(len(usual)) < 30 * 24, usual, usual * 2))
     findings = Baseline("count", ALARM).update(hourly(volumes))
     assert {each.at - 30 * 24 for each in findings[:3]} <= {0, 1, 2, 3}
-    assert len([each for each in findings if each.at > 33 * 24]) <= 12
+    assert [each for each in findings if each.at > 40 * 24] == []
 
 
 def test_weekends_are_known_after_they_came_twice() -> None:
