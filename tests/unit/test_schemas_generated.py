@@ -163,6 +163,8 @@ def test_the_config_schema_takes_a_good_configuration() -> None:
         {"models": {"m": {"windows": ["soon"]}}},
         {"models": {"m": {"windows": ["/1d"]}}},
         {"defaults": {"retain": "1d"}},
+        {"models": {"m": {"monitoring": {"drift": {"windows": ["soon"]}}}}},
+        {"models": {"m": {"monitoring": {"losses": 3}}}},
     ],
 )
 def test_the_config_schema_refuses_what_loading_refuses(config: dict) -> None:
@@ -180,6 +182,7 @@ def test_the_config_schema_refuses_what_loading_refuses(config: dict) -> None:
         (("models", "m"), {"models": {"m": {"?": 1}}}),
         (("models", "m", "outcomes", "o"), {"models": {"m": {"outcomes": {"o": {"?": 1}}}}}),
         (("models", "m", "kpis", "k"), {"models": {"m": {"kpis": {"k": {"?": 1, "share": "a"}}}}}),
+        (("models", "m", "monitoring"), {"models": {"m": {"monitoring": {"?": 1}}}}),
     ],
 )
 def test_the_config_schema_has_every_key_that_loading_takes(path: tuple[str, ...], config: dict) -> None:
@@ -220,7 +223,7 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 def test_the_asyncapi_document_names_our_topics_and_headers() -> None:
     document, topics = asyncapi(), Topics()
     addresses = {channel["address"] for channel in document["channels"].values()}
-    assert addresses == {topics.predictions, topics.actions, topics.feedback, topics.dead_letters}
+    assert addresses == {topics.predictions, topics.actions, topics.feedback, topics.signals, topics.dead_letters}
     named = {
         name
         for message in document["components"]["messages"].values()
@@ -239,4 +242,4 @@ def test_the_examples_of_the_asyncapi_document_satisfy_their_payloads() -> None:
         for example in message.get("examples", []):
             Draft202012Validator(message["payload"], registry=registry).validate(example["payload"])
             checked += 1
-    assert checked == 4
+    assert checked == 5
