@@ -400,10 +400,8 @@ def test_monitors_that_nobody_wants_are_not_there(stored: Stored) -> None:
     assert stored.rows("monitors") == []
 
 
-def test_one_model_that_fails_does_not_stop_the_others(
-    stored: Stored, through: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored.begin()
+def test_one_model_that_fails_does_not_stop_the_others(clickhouse_url: str, through: Run) -> None:
+    stored = Stored(clickhouse_url, Stream())
     stored.workers.commit(0, HOURS * 3600.0)
     out: list[Signal] = []
     config = parse_config(

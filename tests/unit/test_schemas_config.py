@@ -361,4 +361,4 @@ def test_detectors_that_there_are_not_are_named_with_those_there_are() -> None:
     found = dict(caught.value.problems)
     assert found.keys() == {"models.m.monitoring.losses", "models.m.monitoring.series"}
     assert "did you mean 'kswin'" in found["models.m.monitoring.losses"]
-    assert "allowed: default, none, series_anomalies" in found["models.m.monitoring.series"]
+    assert "allowed: default, none, baseline, series_anomalies" in found["models.m.monitoring.series"]
