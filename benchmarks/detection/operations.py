@@ -4,8 +4,8 @@ Simulated series (volume, click rate, error rate, latency, cost, share of missin
 minutes for five days, with courses of the day and week, overdispersion and dependence. Each fault begins in the last
 third and lasts 24 steps. Found: something is found within the fault. False: stretches of findings a week in the same
 series without a fault, counted after the first third. Ours alarm at the monitor's probability; for
-River's scorers each step size has the one threshold at which they err as often as `baseline` does, found on the same
-series: that favours them. Writes ``benchmarks/results/operations.json``.
+River's scorers each step size has the one threshold at which they err as often as `baseline` does, or once where that
+does not err, found on the same series: that favours them. Writes ``benchmarks/results/operations.json``.
 """
 
 import argparse
