@@ -151,10 +151,11 @@ def test_a_drop_of_volume_and_a_feature_that_goes_null_are_found_and_nothing_els
     signals: list[Signal] = []
     reached = Reached({0: 1}, {0: micros_of(begin + minutes * timedelta(minutes=1))})
     monitor.advance(Reached())
-    while monitor.is_behind(reached):
-        found = monitor.advance(reached)
+    has_more = True
+    while has_more:
+        signals += monitor.advance(reached)
+        has_more = monitor.is_behind(reached)
         monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "baseline", monitor.state())
-        signals += found
     by_subject = {signal.subject: signal for signal in reversed(signals)}
     assert by_subject.keys() == {"volume", "missing share of x"}
     assert all(signal.kind is SignalKind.ANOMALY and store.clickhouse.rows(signal.query) for signal in signals)
