@@ -74,7 +74,7 @@ class Evaluator:
         self._overlap = overlap
         self._stop = stop
         self._now = now
-        self.models = self._models = Models(clickhouse, config, partitions)
+        self.models = Models(clickhouse, config, partitions)
         self._agenda = Agenda()
         self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
@@ -91,10 +91,10 @@ class Evaluator:
         with metrics.EVALUATION_SECONDS.time():
             now = self._now()
             quiet = self._look(frozenset(owned), now)
-            newest = {name: self._models[name].newest_s for name in self._models}
+            newest = {name: self.models[name].newest_s for name in self.models}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
-            self._models.note_progress(self._agenda.unread_since(), now)
+            self.models.note_progress(self._agenda.unread_since(), now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
 
@@ -116,17 +116,17 @@ class Evaluator:
 
     def _look(self, owned: frozenset[int], now: datetime) -> set[str]:
         """Note the windows that changed; returns the models that nothing came for since the last look."""
-        for name in self._models.own(owned):
+        for name in self.models.own(owned):
             self._agenda.forget(name)
             self._estimator.forget(name)
-        since = self._models.read_until(now) - self._overlap
+        since = self.models.read_until(now) - self._overlap
         found = find_news(self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators)
-        news = {name: each for name, each in found.items() if self._models.home(name) in owned}
-        anew, quiet = self._models.meet(news, since)
+        news = {name: each for name, each in found.items() if self.models.home(name) in owned}
+        anew, quiet = self.models.meet(news, since)
         if anew:
             news |= find_news(self._clickhouse, EVER, self._bucket_s, anew, anew & self._with_indicators)
         for name, each in news.items():
-            self._note(self._models[name], each, EVER if name in anew else since)
+            self._note(self.models[name], each, EVER if name in anew else since)
         return quiet
 
     def _note(self, model: Model, news: News, since: datetime) -> None:
@@ -167,11 +167,11 @@ class Evaluator:
 
     def _is_defined(self, series: Series) -> bool:
         """Whether it is still known what the metrics are: labels that came since may leave it open."""
-        return series.outcome in self._models[series.model].definitions
+        return series.outcome in self.models[series.model].definitions
 
     def _alike(self, series: Series) -> "_Alike":
         """What the series shares with those that one query can evaluate together with it."""
-        model = self._models[series.model]
+        model = self.models[series.model]
         kind, _ = model.definitions[series.outcome]
         alone = series.model if series.outcome == KPIS or kind is Kind.RANKING else ""
         return _Alike(model.outcome(series.outcome), series.window, series.time_of, kind, model.config.segments, alone)
@@ -211,21 +211,21 @@ class Evaluator:
             metrics.EVALUATED_WINDOWS.inc(len(evaluated))
 
     def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
-        model = self._models[series.model]
+        model = self.models[series.model]
         windows = Windows(
             series.model, model.outcome(series.outcome), series.window, series.time_of, _at(min(starts)),
             _at(max(starts) + series.window.size_s), Slicing(model.config.segments, every=True), tuple(sorted(starts)),
         )  # fmt: skip
         kind, _ = model.definitions[series.outcome]
         try:
-            self._estimator.estimate(windows, kind, self._models.home(series.model), now)
+            self._estimator.estimate(windows, kind, self.models.home(series.model), now)
         except ClickHouseError as exc:
             metrics.EVALUATION_ERRORS.inc()
             log.exception("estimation failed", exc, model=series.model, outcome=series.outcome)
 
     def _measured(self, windows: Windows, kind: Kind | None) -> Iterable[Quality]:
         if windows.outcome.name == KPIS:
-            return beside([], kpis(self._clickhouse, windows, self._models[windows.model].config.kpis))
+            return beside([], kpis(self._clickhouse, windows, self.models[windows.model].config.kpis))
         return quality(self._clickhouse, windows, kind)
 
     def _write(self, evaluated: Sequence[Evaluated]) -> None:
@@ -234,12 +234,12 @@ class Evaluator:
             token = token_of(
                 [f"metrics:{each.due}:{each.revision}:{each.content}:{each.evaluated_at}" for each in windows]
             )
-            home = {self._models.home(each.due.series.model) for each in windows}
+            home = {self.models.home(each.due.series.model) for each in windows}
             self._inserter.insert("metrics", rows_of(windows), token, home)
 
     def _with_definition(self, due: Due, content: Content) -> Content:
         """Windows of another definition have other contents, though their rows be the same."""
-        _, definition = self._models[due.series.model].definitions[due.series.outcome]
+        _, definition = self.models[due.series.model].definitions[due.series.outcome]
         return Content((content.hash + definition) % (1 << 64), content.revision)
 
 

@@ -61,7 +61,8 @@ class AnomalyMonitor:
         self._of = of
         self._detector = detector_name
         self._next: int | None = None
-        self._has_more = False
+        self.is_behind = False
+        """Whether the last turn left steps that are over."""
         self._series: dict[str, _Series] = {}
         self.rebuilt = "from its first pane"
         if state is not None:
@@ -77,10 +78,6 @@ class AnomalyMonitor:
         """Event time (µs) up to which it took everything."""
         return (self._next or 0) * _SECOND_US
 
-    def is_behind(self, reached: Reached) -> bool:
-        """Whether the last turn left steps that are over."""
-        return self._has_more
-
     def advance(self, reached: Reached) -> list[Signal]:
         """Take the steps that are over, a bounded number of them; returns what they show."""
         if self._next is None:
@@ -89,7 +86,7 @@ class AnomalyMonitor:
             return []
         end = self._end(self._next, reached)
         steps = Steps(self._seconds, self._next, min(end, self._next + MOST_STEPS * self._seconds))
-        self._has_more = steps.end < end
+        self.is_behind = steps.end < end
         if steps.end <= steps.first:
             return []
         if self._of is None:

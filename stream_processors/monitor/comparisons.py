@@ -2,27 +2,26 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
-from ...detectors.drift.column import Kind
 from ...detectors.drift.compare import compare, compare_rates
 from ...detectors.drift.decide import decide
 from ...detectors.drift.result import Drift, Question
-from ...infra.clickhouse import ClickHouse, quote
+from ...infra.clickhouse import ClickHouse
 from ...schemas.monitoring import Drift as DriftConfig
-from ...schemas.signals import Shift, Signal, SignalKind
+from ...schemas.signals import Signal, SignalKind
 from ...schemas.windows import Window
 from ..evaluate.panes import ALL, Series, Slice, Stretch, slices, volumes
 from ..evaluate.training import training_of
-from ..lookups import instant
 from ..records import from_micros, micros_of
 from .counted import Counted, PaneReader, Side, of_distribution
+from .drift_rows import Compared
+from .drift_signals import Episode, drift_signal
 from .points import first_step
 from .reached import Reached
 from .signals import signal_id_of
@@ -37,38 +36,10 @@ MOST_SLICES = 10
 _AT_ONCE_S = 2.0
 _WINDOWS_AHEAD = 1000
 _MOST_USUAL = 20_000
-_EXAMPLES = 5
-_IS_TEXT = "prediction_value IS NULL OR prediction IN ('true', 'false')"
 _SECOND_US = 1_000_000
 _HOUR_S = 3600
 
 Key = tuple[str, str, bool, str, str]
-
-
-class Compared(Struct, frozen=True):
-    """One row of table `drift`: an answer, where and when."""
-
-    window_start: datetime
-    reference: tuple[datetime, datetime] | None
-    slice: Slice
-    series: Series
-    drift: Drift
-    usual: float | None
-    drifted: bool
-
-    @property
-    def reason(self) -> str:
-        """Why it drifted, or why not."""
-        return "usual" if self.drift.drifted and not self.drifted else self.drift.reason.value
-
-
-class _Episode(Struct):
-    """What drifted in windows that follow each other, but for single ones between them that did not."""
-
-    signal_id: str
-    since_us: int
-    found_us: int
-    until_us: int
 
 
 class _Before(NamedTuple):
@@ -88,9 +59,10 @@ class DriftMonitor:
         config: DriftConfig,
         window: Window,
         segments: Sequence[str],
+        keep: Callable[[Sequence[Compared]], None],
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        """Goes on from a `state`, unless what is compared was another thing then."""
+        """`keep` stores what was compared. Goes on from a `state`, if the same was compared then."""
         self._clickhouse = clickhouse
         self._model = model
         self._config = config
@@ -98,9 +70,11 @@ class DriftMonitor:
         self._segments = tuple(segments)
         self._next: int | None = None
         self._usual: dict[Key, Usual] = {}
-        self._episodes: dict[Key, _Episode] = {}
+        self._episodes: dict[Key, Episode] = {}
         self._panes = PaneReader(clickhouse, model)
-        self.compared: list[Compared] = []
+        self._keep = keep
+        self.is_behind = False
+        """Whether the last turn left windows that are over."""
         self.rebuilt = "from its first window"
         if state is not None:
             self._resume(state)
@@ -110,23 +84,13 @@ class DriftMonitor:
         """What table `monitors` calls it."""
         return f"drift/{self._window}"
 
-    def is_behind(self, reached: Reached) -> bool:
-        """Whether there are windows to compare."""
-        return self._next is not None and (self._next + self._window.size_s) * _SECOND_US <= reached.everywhere_us
-
-    @property
-    def window(self) -> Window:
-        """Of its windows."""
-        return self._window
-
     @property
     def reached_us(self) -> int:
         """Event time (µs) up to which it compared everything."""
         return (self._next or 0) * _SECOND_US
 
     def advance(self, reached: Reached) -> list[Signal]:
-        """Compare a bounded number of windows that are over; returns what drifted, `compared` being all."""
-        self.compared = []
+        """Compare windows that are over, for some seconds at most; returns what drifted."""
         size = self._window.size_s
         if self._next is None:
             first = first_step(self._clickhouse, self._model, _HOUR_S)
@@ -134,15 +98,20 @@ class DriftMonitor:
                 return []
             self._next = -(-first // size) * size
         end = min(reached.everywhere_us // _SECOND_US, self._next + _WINDOWS_AHEAD * size) // size * size
+        rows: list[Compared] = []
         signals: list[Signal] = []
         began = time.monotonic()
         for start in self._asked_for(self._next, end):
             if time.monotonic() - began > _AT_ONCE_S:
                 break
-            signals += self._compare(start)
+            compared, drifted = self._compare(start)
+            rows += compared
+            signals += drifted
             self._next = start + size
         else:
             self._next = max(self._next, end)
+        self._keep(rows)
+        self.is_behind = (self._next + size) * _SECOND_US <= reached.everywhere_us
         return signals
 
     def state(self) -> dict[str, Any]:
@@ -164,7 +133,7 @@ class DriftMonitor:
                 self.rebuilt = "from its first window: its reference, its windows or its segments changed"
                 return
             usual = {msgspec.convert(key, Key): Usual.restore(each) for key, each in state["usual"]}
-            episodes = {msgspec.convert(key, Key): msgspec.convert(each, _Episode) for key, each in state["episodes"]}
+            episodes = {msgspec.convert(key, Key): msgspec.convert(each, Episode) for key, each in state["episodes"]}
             first = None if state["next"] is None else int(state["next"])
             reached = from_micros((first or 0) * _SECOND_US)
         except DAMAGED as exc:
@@ -173,7 +142,7 @@ class DriftMonitor:
         self._usual, self._episodes, self._next = usual, episodes, first
         self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
-    def _compare(self, start: int) -> list[Signal]:
+    def _compare(self, start: int) -> tuple[list[Compared], list[Signal]]:
         since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
         made, whole = self._panes.read(Stretch(self._model, since, until))
         found: list[tuple[Slice, Series, Drift, _Before, Side]] = []
@@ -188,6 +157,7 @@ class DriftMonitor:
                     found += [(slice_, series, drift, before, now) for drift in answers]
         decided = decide([drift for _, _, drift, _, _ in found], LEVEL)
         signals: list[Signal] = []
+        rows: list[Compared] = []
         for (slice_, series, _, before, now), drift in zip(found, decided, strict=True):
             key = _key(slice_, series, drift.question)
             drifted, size = drift.drifted, None
@@ -198,11 +168,24 @@ class DriftMonitor:
                 drifted = drifted and usual.is_unusual(drift.effect)
                 usual.add(drift.effect, drifted=drifted)
             row = Compared(since, before.stretch, slice_, series, drift, size, drifted)
-            self.compared.append(row)
+            rows.append(row)
             if drifted:
-                signals.append(self._signal(key, row, before.side[series], now.get(series), until))
+                episode = self._episode(key, start)
+                signals.append(
+                    drift_signal(self._clickhouse, self._model, row, episode, before.side[series], now.get(series))
+                )
         self._forget(start)
-        return signals
+        return rows, signals
+
+    def _episode(self, key: Key, start: int) -> Episode:
+        """The one that a window in which the series drifted belongs to."""
+        start_us, until_us = start * _SECOND_US, (start + self._window.size_s) * _SECOND_US
+        episode = self._episodes.get(key)
+        if episode is None:
+            id_ = signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start_us)
+            episode = self._episodes[key] = Episode(id_, start_us, until_us, until_us)
+        episode.until_us = until_us
+        return episode
 
     def _forget(self, start: int) -> None:
         """Episodes that neither the window nor the one before it belongs to, and series beyond what is kept."""
@@ -250,107 +233,6 @@ class DriftMonitor:
         )
         return values, *compare_rates(reference, current, name=series.name, segment=segment)
 
-    def _signal(self, key: Key, row: Compared, before: Counted, now: Counted | None, until: datetime) -> Signal:
-        start_us, until_us = micros_of(row.window_start), micros_of(until)
-        episode = self._episodes.get(key)
-        if episode is None:
-            id_ = signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start_us)
-            episode = self._episodes[key] = _Episode(id_, start_us, until_us, until_us)
-        episode.until_us = until_us
-        drift, series, since = row.drift, row.series, from_micros(episode.since_us)
-        expected, seen = _typical(drift, before, now)
-        where = f" where {row.slice.key} is {row.slice.value}" if row.slice.key else ""
-        what = series.name if drift.question is Question.VALUES else f"{drift.question.value} share of {series.name}"
-        moved = "" if expected is None or seen is None else f" from {expected:.4g} to {seen:.4g}"
-        largest = "" if moved or not drift.evidence else f": {_said(drift.evidence[0].name)} most of all"
-        return Signal(
-            signal_id=episode.signal_id,
-            model=self._model,
-            kind=SignalKind.DATA_DRIFT if series.is_feature else SignalKind.PREDICTION_DRIFT,
-            subject=series.name,
-            detector=drift.method,
-            since=since,
-            found_at=from_micros(episode.found_us),
-            until=until,
-            score=1 - math.exp(-drift.effect / drift.threshold / 4),
-            message=f"{what} of {self._model}{where} drifted{moved}{largest}, since {since:%Y-%m-%d %H:%M}: "
-            f"{drift.effect / drift.threshold:.1f} times what matters",
-            expected=expected,
-            seen=seen,
-            n=drift.n_current,
-            segment_key=row.slice.key,
-            segment=row.slice.value,
-            evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
-            examples=self._examples(row, until),
-            query=self._query(row),
-        )
-
-    def _examples(self, row: Compared, until: datetime) -> tuple[str, ...]:
-        """Ids of predictions of the window whose value is one of those that became more."""
-        grown = max(row.drift.evidence, key=lambda each: each.seen - each.expected, default=None)
-        if grown is None or grown.seen <= grown.expected:
-            return ()
-        column, text = _column_of(row.series), _category_of(row.series)
-        match row.drift.question:
-            case Question.MISSING:
-                condition = f"isNull({column}) AND isNull({text})"
-            case Question.INVALID:
-                condition = f"isNotNull({text if row.drift.kind == Kind.NUMERIC.value else column})"
-            case _ if math.isnan(grown.low):
-                condition = f"{text} = {quote(grown.name)}"
-            case _:
-                condition = f"{column} >= {grown.low!r} AND {column} < {grown.high!r}"
-        of_slice = _of_slice(row.slice)
-        rows = self._clickhouse.rows(
-            f"SELECT prediction_id FROM {self._clickhouse.database}.predictions WHERE model = {quote(self._model)} "
-            f"AND ts >= {instant(micros_of(row.window_start))} AND ts < {instant(micros_of(until))} "
-            f"AND {of_slice} AND {condition} ORDER BY prediction_id LIMIT {_EXAMPLES}"
-        )
-        return tuple(prediction_id for (prediction_id,) in rows)
-
-    def _query(self, row: Compared) -> str:
-        begin = row.reference[0] if row.reference else row.window_start - timedelta(days=7)
-        name = f"feature = {quote(row.series.name)}" if row.series.is_feature else f"output = {quote(row.series.name)}"
-        return (
-            "SELECT hour, present, nulls, mean, p1_p25_p50_p75_p99, categories "
-            f"FROM {self._clickhouse.database}.panes_hourly WHERE model = {quote(self._model)} "
-            f"AND segment_key = {quote(row.slice.key)} AND segment = {quote(row.slice.value)} AND {name} "
-            f"AND hour >= {instant(micros_of(begin))} ORDER BY hour"
-        )
-
 
 def _key(slice_: Slice, series: Series, question: Question) -> Key:
     return slice_.key, slice_.value, series.is_feature, series.name, question.value
-
-
-def _typical(drift: Drift, before: Counted, now: Counted | None) -> tuple[float | None, float | None]:
-    """Means of numbers, shares of what is true, missing or invalid; nothing of categories."""
-    if drift.question is not Question.VALUES or drift.kind == Kind.BOOLEAN.value:
-        shift = next((each for each in drift.evidence if each.name in ("true", drift.question.value)), None)
-        return (None, None) if shift is None else (shift.expected, shift.seen)
-    if drift.kind != Kind.NUMERIC.value or now is None or not now.numbers.total:
-        return None, None
-    return before.numbers.average, now.numbers.average
-
-
-def _said(name: str) -> str:
-    return name if len(name) <= 80 else name[:79] + "…"
-
-
-def _column_of(series: Series) -> str:
-    """SQL of the series as a number; NULL where it is none."""
-    if series.is_feature:
-        return f"features_num[{quote(series.name)}]"
-    return f"if({_IS_TEXT}, NULL, prediction_value)" if series.name == "prediction" else series.name
-
-
-def _category_of(series: Series) -> str:
-    """SQL of the series as text; NULL where it is none."""
-    if series.is_feature:
-        name = quote(series.name)
-        return f"if(mapContains(features_cat, {name}), features_cat[{name}], NULL)"
-    return f"if({_IS_TEXT}, prediction, NULL)" if series.name == "prediction" else "NULL"
-
-
-def _of_slice(slice_: Slice) -> str:
-    return f"segments[{quote(slice_.key)}] = {quote(slice_.value)}" if slice_.key else "1"

@@ -54,7 +54,8 @@ class ConceptMonitor:
         self._detector = detector_name
         self._cursor = Cursor()
         self._streams: dict[Slice, LossStream] = {}
-        self._has_more = False
+        self.is_behind = False
+        """Whether the last turn ended before the losses did."""
         self.reached_us = 0
         self.rebuilt = "from its first loss"
         if state is not None:
@@ -65,21 +66,17 @@ class ConceptMonitor:
         """What table `monitors` calls it."""
         return f"losses/{self._outcome.name}"
 
-    def is_behind(self, reached: Reached) -> bool:
-        """Whether the last turn ended before the losses did."""
-        return self._has_more
-
     def advance(self, reached: Reached) -> list[Signal]:
         """Take what became known, a bounded number of losses; returns what they show."""
         signals: list[Signal] = []
-        self._has_more = True
+        self.is_behind = True
         began = time.monotonic()
         while time.monotonic() - began < _AT_ONCE_S:
             losses, cursor = new_losses(
                 self._clickhouse, self._model, self._outcome, self._kind, self._segments, self._cursor, reached
             )
             if cursor == self._cursor:
-                self._has_more = False
+                self.is_behind = False
                 break
             self._cursor = cursor
             if losses:

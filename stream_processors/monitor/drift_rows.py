@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
+from msgspec import Struct
 
+from ...detectors.drift.result import Drift
+from ..evaluate.panes import Series, Slice
 from ..sink.inserts import Inserter, token_of
-from .comparisons import Compared
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND, _MICRO = pa.timestamp("s", "UTC"), pa.timestamp("us", "UTC")
@@ -22,6 +24,23 @@ _SCHEMA = pa.schema(
         ("_evaluated_at", _MICRO),
     ]
 )  # fmt: skip
+
+
+class Compared(Struct, frozen=True):
+    """One row of table `drift`: an answer, where and when."""
+
+    window_start: datetime
+    reference: tuple[datetime, datetime] | None
+    slice: Slice
+    series: Series
+    drift: Drift
+    usual: float | None
+    drifted: bool
+
+    @property
+    def reason(self) -> str:
+        """Why it drifted, or why not."""
+        return "usual" if self.drift.drifted and not self.drifted else self.drift.reason.value
 
 
 def store_comparisons(

@@ -8,6 +8,7 @@ be out yet; it has the same id, and counts as the same one.
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ from .anomalies import HOUR_S, MINUTE_S, AnomalyMonitor, series_name
 from .choice import of_losses, of_series
 from .comparisons import AUTOMATIC, DriftMonitor
 from .concept import ConceptMonitor
-from .drift_rows import store_comparisons
+from .drift_rows import Compared, store_comparisons
 from .reached import Reached, reached
 from .signals import store_signals
 from .states import Saved, read_states, write_states
@@ -42,6 +43,9 @@ class Watch(Protocol):
     """One monitor of one model."""
 
     rebuilt: str
+    """How it came by its state."""
+    is_behind: bool
+    """Whether the last turn left something to take."""
 
     @property
     def name(self) -> str:
@@ -55,10 +59,6 @@ class Watch(Protocol):
 
     def advance(self, reached: Reached) -> list[Signal]:
         """Take what is new, a bounded part of it."""
-        ...
-
-    def is_behind(self, reached: Reached) -> bool:
-        """Whether there is more to take already."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Monitor:
                     self._turn += turn + 1
                     break
             self._store_some()
-            self.is_behind = any(each.watch.is_behind(until) for of in self._watched.values() for each in of.values())
+            self.is_behind = any(each.watch.is_behind for of in self._watched.values() for each in of.values())
         return done
 
     def _own(self, names: Collection[str]) -> None:
@@ -135,7 +135,7 @@ class Monitor:
         for name in sorted(names):
             watched = self._watched.setdefault(name, {})
             model = self._models[name]
-            for made_of, make in _watches(self._clickhouse, model):
+            for made_of, make in self._watches(model):
                 self._watch(watched, name, made_of, make, saved)
 
     def _watch(
@@ -159,8 +159,6 @@ class Monitor:
         for each in self._watched[name].values():
             now = self._now()
             each.unpublished += tuple(each.watch.advance(until))
-            if isinstance(each.watch, DriftMonitor):
-                store_comparisons(self._inserter, name, each.watch.window.size_s, each.watch.compared, home, now)
             if each.unpublished:
                 self._store([(name, each)], now)
                 store_signals(self._inserter, each.unpublished, {home}, now)
@@ -199,40 +197,41 @@ class Monitor:
         for (_, each), size in zip(chosen, sizes, strict=True):
             each.stored_us, each.next_at = each.watch.reached_us, now + _STORED_EVERY * max(1.0, size / _STORED_BYTES)
 
-
-def _watches(
-    clickhouse: ClickHouse, model: Model
-) -> Iterator[tuple[tuple[str, object], Callable[[dict[str, Any] | None], Watch]]]:
-    """What of a model is watched: what a monitor is made of, its name first, and how it is made from a state."""
-    config, monitoring = model.config, model.config.monitoring
-    outcomes = [
-        (model.outcome(name), kind)
-        for name, (kind, _) in sorted(model.definitions.items())
-        if name != KPIS and kind is not None
-    ]
-    if monitoring.losses != NONE:
-        for outcome, kind in outcomes:
-            yield (
-                (f"losses/{outcome.name}", (outcome, kind)),
-                lambda state, outcome=outcome, kind=kind: ConceptMonitor(
-                    clickhouse, config.name, outcome, kind, config.segments, of_losses(monitoring), state
-                ),
-            )
-    if monitoring.series != NONE:
-        for of in (None, *outcomes):
-            for seconds in (MINUTE_S, HOUR_S):
+    def _watches(self, model: Model) -> Iterator[tuple[tuple[str, object], Callable[[dict[str, Any] | None], Watch]]]:
+        """What of a model is watched: what a monitor is made of, its name first, and how it is made from a state."""
+        config, monitoring = model.config, model.config.monitoring
+        outcomes = [
+            (model.outcome(name), kind)
+            for name, (kind, _) in sorted(model.definitions.items())
+            if name != KPIS and kind is not None
+        ]
+        if monitoring.losses != NONE:
+            for outcome, kind in outcomes:
                 yield (
-                    (series_name(seconds, of), of),
-                    lambda state, seconds=seconds, of=of: AnomalyMonitor(
-                        clickhouse, config.name, seconds, of, of_series(monitoring), state
+                    (f"losses/{outcome.name}", (outcome, kind)),
+                    lambda state, outcome=outcome, kind=kind: ConceptMonitor(
+                        self._clickhouse, config.name, outcome, kind, config.segments, of_losses(monitoring), state
                     ),
                 )
-    drift = monitoring.drift
-    if drift is not None:
-        for window in drift.windows or AUTOMATIC:
-            yield (
-                (f"drift/{window}", drift),
-                lambda state, window=window: DriftMonitor(
-                    clickhouse, config.name, drift, window, config.segments, state
-                ),
-            )
+        if monitoring.series != NONE:
+            for of in (None, *outcomes):
+                for seconds in (MINUTE_S, HOUR_S):
+                    yield (
+                        (series_name(seconds, of), of),
+                        lambda state, seconds=seconds, of=of: AnomalyMonitor(
+                            self._clickhouse, config.name, seconds, of, of_series(monitoring), state
+                        ),
+                    )
+        drift = monitoring.drift
+        if drift is not None:
+            for window in drift.windows or AUTOMATIC:
+                keep = partial(self._keep, config.name, window.size_s)
+                yield (
+                    (f"drift/{window}", drift),
+                    lambda state, window=window, keep=keep: DriftMonitor(
+                        self._clickhouse, config.name, drift, window, config.segments, keep, state
+                    ),
+                )
+
+    def _keep(self, model: str, seconds: int, compared: Sequence[Compared]) -> None:
+        store_comparisons(self._inserter, model, seconds, compared, self._models.home(model), self._now())

@@ -18,6 +18,7 @@ from loopwatch.stream_processors.evaluate.training import store_training, traini
 from loopwatch.stream_processors.monitor.anomalies import AnomalyMonitor
 from loopwatch.stream_processors.monitor.comparisons import DriftMonitor
 from loopwatch.stream_processors.monitor.counted import OTHER, PaneReader, of_distribution
+from loopwatch.stream_processors.monitor.drift_rows import Compared
 from loopwatch.stream_processors.monitor.points import Steps, first_step, in_order, of_predictions
 from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.records import micros_of
@@ -115,14 +116,16 @@ def test_a_window_is_held_against_the_reference_that_is_asked_for(clickhouse_url
         assert training_of(store.clickhouse, "m") == before
     text = {"period": "2025-03-03/2025-03-03T10:00Z", "sliding": "12h"}.get(kind, kind)
     config = DriftConfig((Window.parse("1h"),), Reference.parse(text), ignore=("z",))
-    monitor = DriftMonitor(store.clickhouse, "m", config, Window.parse("1h"), ())
+    kept: list[Compared] = []
+    monitor = DriftMonitor(store.clickhouse, "m", config, Window.parse("1h"), (), kept.extend)
     signals: list[Signal] = []
     reached = Reached({0: 1}, {0: micros_of(DAY + hours * HOUR)})
     monitor.advance(Reached())
-    while monitor.is_behind(reached):
+    while monitor.is_behind:
         signals += monitor.advance(reached)
     found = [signal for signal in signals if signal.since >= DAY + 20 * HOUR]
     assert {signal.subject for signal in found} == {"x"}
+    assert {row.series.name for row in kept if row.drifted} == {signal.subject for signal in signals}
     # By chance something seems to drift in one window in twenty.
     assert len(signals) - len(found) <= 1
     assert (found[0].since, found[0].until) == (DAY + 20 * HOUR, DAY + 21 * HOUR)
@@ -154,7 +157,7 @@ def test_a_drop_of_volume_and_a_feature_that_goes_null_are_found_and_nothing_els
     has_more = True
     while has_more:
         signals += monitor.advance(reached)
-        has_more = monitor.is_behind(reached)
+        has_more = monitor.is_behind
         monitor = AnomalyMonitor(store.clickhouse, "m", 60, None, "baseline", monitor.state())
     by_subject = {signal.subject: signal for signal in reversed(signals)}
     assert by_subject.keys() == {"volume", "missing share of x"}
