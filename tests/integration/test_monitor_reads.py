@@ -118,9 +118,9 @@ def test_a_window_is_held_against_the_reference_that_is_asked_for(clickhouse_url
     config = DriftConfig((Window.parse("1h"),), Reference.parse(text), ignore=("z",))
     kept: list[Compared] = []
     monitor = DriftMonitor(store.clickhouse, "m", config, Window.parse("1h"), (), kept.extend)
-    signals: list[Signal] = []
     reached = Reached({0: 1}, {0: micros_of(DAY + hours * HOUR)})
-    monitor.advance(Reached())
+    assert monitor.advance(Reached()) == []
+    signals = monitor.advance(reached)
     while monitor.is_behind:
         signals += monitor.advance(reached)
     found = [signal for signal in signals if signal.since >= DAY + 20 * HOUR]
