@@ -50,7 +50,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def alerts(self) -> str:
-        """Alert lifecycle; key = model."""
+        """What is said of alerts, a record a change; key = fingerprint, compacted."""
         return self.prefix + "alerts"
 
     @property
