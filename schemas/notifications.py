@@ -49,7 +49,7 @@ class Occasion(StrEnum):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """What one receiver is told of one group: its alerts that fire, and those that were resolved since the last time."""
+    """What one receiver is told of one group: alerts that fire, and those that were resolved since the last time."""
 
     notification_id: str
     """``msg_`` and 32 characters; the same at each try."""
