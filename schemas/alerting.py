@@ -129,8 +129,22 @@ class OfQuery(Struct, frozen=True, tag="sql"):
     category: Category = Category.BUSINESS
 
 
+class OfAlerting(Struct, frozen=True, tag="alerting"):
+    """Alerting itself can't do its work: it notices by itself, and nobody configures it."""
+
+
 Condition = (
-    OfMetric | OfSignals | OfGap | NoData | OfPipeline | OfLedger | OfDeadLetters | OfLabelDelay | OfBudget | OfQuery
+    OfMetric
+    | OfSignals
+    | OfGap
+    | NoData
+    | OfPipeline
+    | OfLedger
+    | OfDeadLetters
+    | OfLabelDelay
+    | OfBudget
+    | OfQuery
+    | OfAlerting
 )
 
 

@@ -1,0 +1,1 @@
+"""Alerting: rules find, a life cycle decides, groups are told; one process at a time."""
