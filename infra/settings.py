@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alert_every_s: Annotated[float, Meta(ge=0)] = 2.0
     alert_lease_s: Seconds = 10.0
     external_url: str = ""
+    egress_proxy: str = ""
     poison_window: Positive = 1000
     poison_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.5
     stuck_after_s: Seconds = 300.0

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from msgspec import Struct
 
 from .alerts import Category, Severity
-from .outcomes import Comparison
+from .comparison import Comparison
 from .signals import SignalKind
 from .windows import TimeOf, Window
 

@@ -29,6 +29,7 @@ from ..infra.tables import apply_tables
 from ..schemas.config import load_config
 from ..schemas.errors import FencedError, LoopwatchError, PoisonLimitExceeded, ServiceUnavailable
 from ..schemas.outcomes import LoopwatchConfig
+from .alerter_app import AlertingService
 from .calls import Calls
 from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
@@ -43,6 +44,7 @@ from .monitor.signals import SignalPublisher
 from .ownership import Ownership
 from .partition import Limits
 from .recovery import Recovery
+from .reports import Reporter
 from .rule_epochs import outdated_rules, register_rules
 from .sink.fence import Fence
 from .sink.inserts import Inserter
@@ -95,10 +97,16 @@ def run_worker(settings: Settings) -> int:
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
+    reporter = Reporter(inserter, lambda: worker.reports)
+    reporter.start()
+    alerting = AlertingService(settings, config, inserter.fence.owner)
+    alerting.start()
     try:
         asyncio.run(_run(settings, worker, evaluator, monitor, stop))
     finally:
         stop.set()
+        alerting.stop()
+        reporter.stop()
         server.stop()
         clickhouse.close()
     return 0

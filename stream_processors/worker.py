@@ -27,6 +27,7 @@ from .lookups import Lookups
 from .output import Flush
 from .ownership import Ownership
 from .partition import PartitionProcessor
+from .reports import PartitionReport, Waiting
 from .rounds import Round
 from .sink.writer import FlushWriter
 
@@ -71,6 +72,9 @@ class JoinWorker:
         self._caught_up_since: dict[TP, float] = {}
         self._liveness = Liveness(settings.stuck_after_s)
         self._oldest_batch_s: float | None = None
+        self._waiting = Waiting()
+        self.reports: list[PartitionReport] = []
+        """How each topic of its partitions is, as of the last tick."""
         self.behind = 0
         self.unhealthy: str | None = None
 
@@ -150,7 +154,8 @@ class JoinWorker:
             self._oldest_batch_s = None
             log.info("partitions released", partitions=sorted(self._partitions), clean=clean)
             self._ownership.give_back(keep=clean)
-            self._stored, self._caught_up_since = {}, {}
+            self._stored, self._caught_up_since, self.reports = {}, {}, []
+            self._waiting = Waiting()
             metrics.forget_partitions()
 
     async def drain(self) -> None:
@@ -275,7 +280,8 @@ class JoinWorker:
 
     def _watch(self, consumer: BatchConsumer) -> None:
         progress: dict[TP, Progress] = {}
-        behind = 0
+        lags: dict[TP, int] = {}
+        behind, now_s = 0, time.monotonic()
         for processor in self._partitions.values():
             name = str(processor.partition)
             join = processor.join
@@ -288,13 +294,19 @@ class JoinWorker:
                 tp = TP(topic.name, processor.partition)
                 stored = self._stored.get(tp, processor.next_offset(topic.name))
                 lag = consumer.lag(tp, stored)
-                progress[tp] = Progress(stored, lag > 0)
+                progress[tp], lags[tp] = Progress(stored, lag > 0), lag
                 behind += lag
                 metrics.LAG.labels(topic.name, name).set(lag)
         self.behind = behind
-        ages = self._liveness.observe(progress, time.monotonic())
+        ages = self._liveness.observe(progress, now_s)
         for tp, age_s in ages.items():
             metrics.COMMIT_AGE.labels(tp.topic, str(tp.partition)).set(age_s)
+        self.reports = [
+            PartitionReport(
+                tp.topic, tp.partition, lags[tp], self._waiting.since(tp, stored, lags[tp], now_s), ages[tp]
+            )
+            for tp, (stored, _) in progress.items()
+        ]
         if stuck := self._liveness.stuck(ages):
             self.unhealthy = f"no progress on {', '.join(f'{tp.topic}[{tp.partition}]' for tp in stuck)}"
             raise RuntimeError(f"{self.unhealthy} for {self._settings.stuck_after_s:g} s: leaving for a restart")

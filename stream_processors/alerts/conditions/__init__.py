@@ -1,0 +1,1 @@
+"""What holds: a condition of a rule, asked of ClickHouse, becomes findings. One kind of condition a file."""
