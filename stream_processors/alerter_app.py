@@ -1,5 +1,6 @@
 """The composition root of alerting: in every worker, and in `loopwatch alerter` by itself."""
 
+import contextlib
 import threading
 import time
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from ..infra import metrics
 from ..infra.clickhouse import ClickHouse
 from ..infra.logs import logger
 from ..infra.settings import Settings
+from ..schemas.errors import LoopwatchError
 from ..schemas.outcomes import LoopwatchConfig
 from .alerts.alerter import Alerter
 from .alerts.conditions.evaluate import Evaluator
@@ -29,6 +31,7 @@ _GIVE_UP_AFTER_S = 5.0
 _CLOSE_S = 5.0
 # A turn is followed by a rest of at least so many times its length: joins come first.
 _REST = 2
+_SETTLE_EVERY_S = 0.25
 
 
 class AlertingService:
@@ -88,9 +91,16 @@ class AlertingService:
                 metrics.ALERTING_ERRORS.inc()
                 log.exception("a turn of alerting failed, tried again", exc)
             took_s = time.monotonic() - began
-            self._stop.wait(max(self._every_s - took_s, _REST * took_s))
+            self._rest(max(self._every_s - took_s, _REST * took_s))
         try:
             self._alerter.close()
         except Exception as exc:
             log.warning("the lease of alerting was not given up: it expires", error=str(exc)[:300])
         self._publisher.close(_CLOSE_S)
+
+    def _rest(self, seconds: float) -> None:
+        """Between turns, store how tries to deliver went."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _SETTLE_EVERY_S)):
+            with contextlib.suppress(LoopwatchError):
+                self._alerter.settle()

@@ -27,6 +27,13 @@ class Heard(Struct, frozen=True):
     fingerprint: str
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who calls is killed all the time."""
+
+
 class Recorder:
     """Listens on a free port of loopback while the block lasts."""
 
@@ -38,7 +45,7 @@ class Recorder:
         self.again = 0
         """Requests whose id was taken before."""
         self.refused = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property

@@ -26,7 +26,7 @@ from .recorder import Recorder, new_secret
 _CONDITIONS = 200
 _CHANGED_AT_ONCE = 20
 _LEASE_S = 1.0
-_SETTLE_S = 120.0
+_SETTLE_S = 40.0
 _CONFIG = """
 alerting:
   rules:

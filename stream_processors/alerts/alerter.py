@@ -41,8 +41,8 @@ class Delivery(Protocol):
         """How many notifications it takes now."""
         ...
 
-    def offer(self, notifications: Sequence[Notification]) -> None:
-        """Deliver these; what it has already is not taken twice."""
+    def offer(self, notifications: Sequence[Notification]) -> bool:
+        """Deliver these; returns whether there was room for all. What it has already is not taken twice."""
         ...
 
     def results(self) -> list[tuple[Notification, Attempt | None]]:
@@ -88,6 +88,7 @@ class Alerter:
         self._unstored_alerts: list[Alert] = []
         self._unstored: dict[str, Notification] = {}
         self._unstored_attempts: list[Attempt] = []
+        self._all_offered = True
         self._looked_at = datetime.min.replace(tzinfo=UTC)
 
     def tick(self) -> None:
@@ -118,7 +119,7 @@ class Alerter:
             return
         if not self.holds:
             self._take_over(now)
-        self._settle()
+        self.settle()
         self._silences = read_silences(self._clickhouse, now)
         first_fired = min((alert.fired_at for alert in self._alerts.values() if alert.fired_at), default=now)
         self._acknowledged = read_acknowledgements(self._clickhouse, first_fired)
@@ -127,10 +128,8 @@ class Alerter:
         self._decide(
             Evaluation([*found.findings, *failing_findings(found.errors)], found.evaluated | own, found.errors), now
         )
-        self._settle()
-        if now - self._looked_at > _LOOK_FOR_PENDING:
-            self._looked_at = now
-            self._delivery.offer(read_pending(self._clickhouse, self._delivery.room))
+        self.settle()
+        self._look_for_pending(now)
 
     def _take_over(self, now: datetime) -> None:
         """Go on from what is stored."""
@@ -141,8 +140,19 @@ class Alerter:
         self._alerts = {alert.fingerprint: alert for alert in read_living(self._clickhouse, since)}
         self._publish(list(self._alerts.values()))
         self.holds = True
-        self._looked_at = datetime.min.replace(tzinfo=UTC)
         log.info("alerting begins", alerts=len(self._alerts), groups=len(self._groups))
+        # Before anything new: what a group was told follows what it was to be told before.
+        self._all_offered = False
+        self._look_for_pending(now)
+
+    def _look_for_pending(self, now: datetime) -> None:
+        """Notifications of the table that are not in memory, the oldest first."""
+        if self._all_offered and now - self._looked_at < _LOOK_FOR_PENDING:
+            return
+        room = self._delivery.room
+        pending = read_pending(self._clickhouse, room)
+        self._all_offered = self._delivery.offer(pending) and len(pending) < room
+        self._looked_at = now
 
     def _decide(self, found: Evaluation, now: datetime) -> None:
         """The new revisions, and who is told; stored at once, or as soon as ClickHouse is back."""
@@ -161,12 +171,19 @@ class Alerter:
             self._store_decided(now)
         for each in notifications:
             self._groups[each.receiver, each.group_key] = GroupState.after(each)
-        self._delivery.offer(notifications)
+        # Behind those that are not in memory they are not in memory either.
+        if self._all_offered:
+            self._all_offered = self._delivery.offer(notifications)
         self._publish(changed)
         self._prune(now)
 
-    def _settle(self) -> None:
-        """Store how tries went."""
+    def settle(self) -> None:
+        """Store how tries went: what isn't known to be delivered when this process dies is delivered again.
+
+        Raises:
+            FencedError: another process alerts now.
+            ServiceUnavailable: ClickHouse doesn't answer; it is stored later.
+        """
         for notification, attempt in self._delivery.results():
             if attempt is not None:
                 metrics.DELIVERIES.labels(attempt.result.value).inc()

@@ -15,7 +15,7 @@ class Heartbeat:
         self,
         alerting: Alerting,
         notification_of: Callable[[Notice], Notification],
-        offer: Callable[[Sequence[Notification]], None],
+        offer: Callable[[Sequence[Notification]], object],
     ) -> None:
         self._receiver = alerting.heartbeat_to
         self._every = alerting.heartbeat_every

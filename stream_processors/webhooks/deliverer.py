@@ -72,13 +72,13 @@ class Deliverer:
         with self._lock:
             return max(0, MOST - sum(map(len, self._lanes.values())))
 
-    def offer(self, notifications: Sequence[Notification]) -> None:
-        """Deliver these, as many as there is room for; one that it has is not taken twice.
+    def offer(self, notifications: Sequence[Notification]) -> bool:
+        """Deliver these; returns whether there was room for all. One that it has is not taken twice.
 
         Those whose receiver is not configured any more are dropped, and so are those of one that is gone.
         """
         with self._lock:
-            room = MOST - sum(map(len, self._lanes.values()))
+            room, left_out = MOST - sum(map(len, self._lanes.values())), 0
             # What was settled and not taken from `results` yet is pending in the table still.
             settled = {each.notification_id for each, _ in self._results if each.state is not NotificationState.PENDING}
             for notification in notifications:
@@ -89,10 +89,14 @@ class Deliverer:
                     self._end(notification, NotificationState.DROPPED)
                 elif lane.is_gone:
                     self._end(notification, NotificationState.DEAD)
-                elif room > 0 and notification not in lane:
-                    lane.add(notification)
-                    room -= 1
+                elif notification not in lane:
+                    if room > 0:
+                        lane.add(notification)
+                        room -= 1
+                    else:
+                        left_out += 1
         self._stir()
+        return not left_out
 
     def results(self) -> list[tuple[Notification, Attempt | None]]:
         """What became of notifications since the last call: each as it is now, with the try that made it so, if any."""

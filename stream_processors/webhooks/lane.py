@@ -40,11 +40,21 @@ class Lane:
             self._groups[notification.group_key] = deque([notification])
             heapq.heappush(self._heads, (notification.next_at, notification.group_key))
         elif notification.group_key != HEARTBEAT:
-            group.append(notification)
+            # One that was left in the table for lack of room may be older than what came since.
+            begin = 1 if notification.group_key in self._in_flight else 0
+            later = (n for n, each in enumerate(group) if n >= begin and _order(notification) < _order(each))
+            place = next(later, len(group))
+            group.insert(place, notification)
+            if place == 0:
+                heapq.heappush(self._heads, (notification.next_at, notification.group_key))
 
     def next(self, now: datetime) -> Notification | timedelta | None:
         """What to try now; or how long until there may be something; None: not before something else happens."""
         if not self._heads or len(self._in_flight) >= self.receiver.concurrency:
+            return None
+        while self._heads and self._is_outdated(*self._heads[0]):
+            heapq.heappop(self._heads)
+        if not self._heads:
             return None
         next_at, key = self._heads[0]
         wait = max(next_at - now, self._rate.wait(now))
@@ -70,6 +80,10 @@ class Lane:
         else:
             del self._groups[key]
 
+    def _is_outdated(self, next_at: datetime, key: str) -> bool:
+        """Whether another one has come to the head of its group since."""
+        return key in self._in_flight or key not in self._groups or self._groups[key][0].next_at != next_at
+
     def drain(self) -> Sequence[Notification]:
         """Everything that is not under way, taken out."""
         left: list[Notification] = []
@@ -82,3 +96,7 @@ class Lane:
                 del self._groups[key]
         self._heads = []
         return left
+
+
+def _order(notification: Notification) -> tuple[datetime, str]:
+    return notification.created_at, notification.notification_id
