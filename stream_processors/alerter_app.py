@@ -29,7 +29,7 @@ log = logger(__name__)
 _QUERY_TIMEOUT_S = 20.0
 _GIVE_UP_AFTER_S = 5.0
 _CLOSE_S = 5.0
-# A turn is followed by a rest of at least so many times its length: joins come first.
+# A turn is followed by a rest of so many times its length, or of once that if there is something new: joins come first.
 _REST = 2
 _SETTLE_EVERY_S = 0.25
 
@@ -40,7 +40,7 @@ class AlertingService:
     def __init__(self, settings: Settings, config: LoopwatchConfig, owner: str) -> None:
         """`owner` names this process, as in table `fences`."""
         self._every_s = settings.alert_every_s
-        self._stop = threading.Event()
+        self._stop, self._hint = threading.Event(), threading.Event()
         self._clickhouse = ClickHouse(settings, timeout_s=_QUERY_TIMEOUT_S)
         topic = settings.topics.predictions
         fence = Fence(self._clickhouse, topic, owner)
@@ -68,6 +68,10 @@ class AlertingService:
             self._deliverer.start()
             self._thread.start()
 
+    def look(self) -> None:
+        """Take the next turn soon: there is something new."""
+        self._hint.set()
+
     def stop(self) -> None:
         """End the turn under way, and let another process take over."""
         self._stop.set()
@@ -91,16 +95,20 @@ class AlertingService:
                 metrics.ALERTING_ERRORS.inc()
                 log.exception("a turn of alerting failed, tried again", exc)
             took_s = time.monotonic() - began
-            self._rest(max(self._every_s - took_s, _REST * took_s))
+            self._rest(took_s, max(self._every_s - took_s, _REST * took_s))
         try:
             self._alerter.close()
         except Exception as exc:
             log.warning("the lease of alerting was not given up: it expires", error=str(exc)[:300])
         self._publisher.close(_CLOSE_S)
 
-    def _rest(self, seconds: float) -> None:
+    def _rest(self, least_s: float, most_s: float) -> None:
         """Between turns, store how tries to deliver went."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _SETTLE_EVERY_S)):
+        began = time.monotonic()
+        while (rested_s := time.monotonic() - began) < most_s and not self._stop.is_set():
+            if rested_s >= least_s and self._hint.is_set():
+                break
+            self._stop.wait(min(_SETTLE_EVERY_S, most_s - rested_s))
             with contextlib.suppress(LoopwatchError):
                 self._alerter.settle()
+        self._hint.clear()

@@ -64,6 +64,7 @@ _TICKS_A_LINGER = 4
 # While events wait, a tick of the evaluation is followed by a rest of so many times its length.
 _REST = 4
 _LONGEST_REST_S = 60
+_WATCH_EVERY_S = 10
 # In flushes.
 _FAR_BEHIND = 2
 # A row is stamped before its flush is written; the retries of that come on top.
@@ -102,7 +103,7 @@ def run_worker(settings: Settings) -> int:
     alerting = AlertingService(settings, config, inserter.fence.owner)
     alerting.start()
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))
     finally:
         stop.set()
         alerting.stop()
@@ -213,7 +214,12 @@ def prepare_process() -> None:
 
 
 async def _run(
-    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, stopping: threading.Event
+    settings: Settings,
+    worker: JoinWorker,
+    evaluator: Evaluator,
+    monitor: Monitor,
+    evaluated: Callable[[], None],
+    stopping: threading.Event,
 ) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
     stop = asyncio.Event()
@@ -221,7 +227,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor))
+    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated))
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -246,12 +252,14 @@ async def _run(
     log.info("worker stopped")
 
 
-async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor) -> None:
+async def _evaluate(
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, evaluated: Callable[[], None]
+) -> None:
     """Keep metrics up to date and detectors going, in about half of the time at most, a fifth while events wait.
 
-    Rarely in a backlog, where everything changes.
+    Rarely in a backlog, where everything changes. Metrics come first: estimates and detectors have less haste.
     """
-    resting_since = time.monotonic()
+    resting_since = watched_at = time.monotonic()
     while settings.evaluate_every_s:
         began = time.monotonic()
         if worker.behind > _FAR_BEHIND * settings.flush_rows and began - resting_since < _LONGEST_REST_S:
@@ -259,8 +267,11 @@ async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator
             continue
         try:
             await asyncio.to_thread(evaluator.tick, worker.owned)
-            await asyncio.to_thread(evaluator.estimate)
-            await asyncio.to_thread(monitor.tick)
+            evaluated()
+            if monitor.is_behind or began - watched_at >= _WATCH_EVERY_S:
+                watched_at = began
+                await asyncio.to_thread(evaluator.estimate)
+                await asyncio.to_thread(monitor.tick)
         except (FencedError, ServiceUnavailable) as exc:
             log.warning("evaluation put off", error=str(exc)[:300])
         except Exception as exc:

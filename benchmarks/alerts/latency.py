@@ -28,7 +28,7 @@ models:
 alerting:
   rules:
     ByMetric:
-      {{metric: faults, models: [{names}], window: 1m, above: 0.5, min_n: 1, min_completeness: 0, surely: false}}
+      {{metric: kpi.faults, models: [{names}], window: 1m, above: 0.5, min_n: 1, min_completeness: 0, surely: false}}
     ByQuery:
       sql: >-
         SELECT p.model AS model, toFloat64(count()) AS value FROM {database}.actions AS a

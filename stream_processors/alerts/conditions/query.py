@@ -40,7 +40,8 @@ def find_rows(clickhouse: ClickHouse, rule: Rule) -> Iterator[Finding]:
     condition = rule.condition
     assert isinstance(condition, OfQuery)
     names, rows = clickhouse.limited(condition.query, _LIMITS)
-    labels = _label_columns(names)
+    # ClickHouse names no columns where there are no rows.
+    labels = _label_columns(names) if rows else []
     if len(rows) > MOST_ROWS:
         raise BadQuery(f"it returns more than {MOST_ROWS:,} rows: group them, or leave out what is well")
     for row in rows:
