@@ -23,6 +23,7 @@ MOST_TOLD = 50
 
 _SEVERITIES = list(Severity)
 
+# Of a group in which nothing fires that may be told: that it is over is told at once.
 _NO_ROUTE = Route(receiver="", group_by=(), group_wait=timedelta(), group_interval=timedelta())
 
 GroupKey = tuple[str, str]
