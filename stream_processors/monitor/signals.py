@@ -22,6 +22,7 @@ _SCHEMA = pa.schema(
         ("since", _INSTANT), ("found_at", _INSTANT), ("until", _INSTANT), ("score", pa.float64()),
         ("expected", pa.float64()), ("seen", pa.float64()), ("n", pa.uint64()), ("message", pa.string()),
         ("evidence", pa.list_(_SHIFT)), ("examples", pa.list_(pa.string())), ("query", pa.string()),
+        ("window_seconds", pa.uint32()),
     ]
 )  # fmt: skip
 
