@@ -1,8 +1,7 @@
 """Signals as rows to print, and one of them whole."""
 
-import shlex
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,12 +11,12 @@ from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.errors import LoopwatchError
 from ..schemas.signals import Shift, Signal, SignalKind
 from ..stream_processors.lookups import instant
+from ..stream_processors.monitor.look_on import command_of
 from ..stream_processors.records import micros_of
 from .tabular import Report, print_table
 
 _FIELDS = Signal.__struct_fields__
 _SHORT = 8
-_DAY = timedelta(days=1)
 
 
 class Wanted(Struct, frozen=True):
@@ -129,22 +128,9 @@ def print_signal(signal: Signal) -> None:
         print_table(("evidence", "expected", "seen", "difference"), rows)
     if signal.examples:
         print("Predictions, for example: " + ", ".join(signal.examples))
-    print(f"\nLook on with\n  {_next_command(signal)}")
+    print(f"\nLook on with\n  {command_of(signal)}")
     if signal.query:
         print(f"or, by `loopwatch sql -`:\n{signal.query}")
-
-
-def _next_command(signal: Signal) -> str:
-    """What shows more of it."""
-    since, until = f"{signal.since:%Y-%m-%dT%H:%M}", f"{signal.until + timedelta(minutes=1):%Y-%m-%dT%H:%M}"
-    model = shlex.quote(signal.model)
-    match signal.kind:
-        case SignalKind.CONCEPT_DRIFT:
-            return f"loopwatch explain {model} --outcome {shlex.quote(signal.outcome)} --from {since} --to {until}"
-        case SignalKind.ANOMALY:
-            return f"loopwatch signals {model} --kind anomaly --from {signal.found_at - _DAY:%Y-%m-%dT%H:%M}"
-        case _:
-            return f"loopwatch drift {model} --feature {shlex.quote(signal.subject)}"
 
 
 def _signal(row: dict[str, Any]) -> Signal:

@@ -26,6 +26,9 @@ ORDER BY (model, signal_id)
 TTL toDateTime(_detected_at) + INTERVAL {ttl_days} DAY
 COMMENT 'What detectors found, a row each time it is seen again until merges fold them. Read through signals_current.';
 
+ALTER TABLE {database}.signals
+    ADD COLUMN IF NOT EXISTS window_seconds UInt32 COMMENT 'It is looked for in windows of this length, and seen again in each while it goes on; 0 for losses, which are told once' AFTER n;
+
 CREATE OR REPLACE VIEW {database}.signals_current AS
 SELECT * FROM {database}.signals FINAL
 COMMENT 'Every signal as it was last seen: one row each.';

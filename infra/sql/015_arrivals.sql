@@ -52,6 +52,3 @@ ALTER TABLE {database}.estimates ADD INDEX IF NOT EXISTS by_evaluation _evaluate
 ALTER TABLE {database}.ledger ADD INDEX IF NOT EXISTS by_ingestion _ingested_at TYPE minmax GRANULARITY 1;
 
 ALTER TABLE {database}.dead_letters ADD INDEX IF NOT EXISTS by_ingestion _ingested_at TYPE minmax GRANULARITY 1;
-
-ALTER TABLE {database}.signals
-    ADD COLUMN IF NOT EXISTS window_seconds UInt32 COMMENT 'It is looked for in windows of this length, and seen again in each while it goes on; 0 for losses, which are told once' AFTER n;

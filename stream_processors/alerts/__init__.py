@@ -1,0 +1,1 @@
+"""Alerts: what rules find becomes alerts with a life of their own, and people are told."""
