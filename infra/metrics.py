@@ -64,6 +64,7 @@ MONITOR_ERRORS = Counter(
     "loopwatch_monitor_errors", "Models whose detectors failed; they go on from what is stored", registry=REGISTRY
 )
 SIGNALS = Counter("loopwatch_signals", "Signals that came out, or again", ["kind"], registry=REGISTRY)
+REPORT_ERRORS = Counter("loopwatch_report_errors", "Reports of the worker that could not be written", registry=REGISTRY)
 PENDING_WINDOWS = Gauge("loopwatch_pending_windows", "Windows that changed and wait for evaluation", registry=REGISTRY)
 
 _BY_PARTITION = (LAG, COMMIT_AGE)

@@ -43,6 +43,7 @@ from .monitor.signals import SignalPublisher
 from .ownership import Ownership
 from .partition import Limits
 from .recovery import Recovery
+from .reports import Reporter
 from .rule_epochs import outdated_rules, register_rules
 from .sink.fence import Fence
 from .sink.inserts import Inserter
@@ -64,6 +65,7 @@ _REST = 4
 _LONGEST_REST_S = 60
 # In flushes.
 _FAR_BEHIND = 2
+_REPORT_TIMEOUT_S = 10.0
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -92,11 +94,14 @@ def run_worker(settings: Settings) -> int:
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
     )  # fmt: skip
     monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
+    reporter = Reporter(
+        ClickHouse(settings, timeout_s=_REPORT_TIMEOUT_S), inserter.fence.owner, lambda: worker.observed
+    )
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, reporter, stop))
     finally:
         stop.set()
         server.stop()
@@ -205,7 +210,12 @@ def prepare_process() -> None:
 
 
 async def _run(
-    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, stopping: threading.Event
+    settings: Settings,
+    worker: JoinWorker,
+    evaluator: Evaluator,
+    monitor: Monitor,
+    reporter: Reporter,
+    stopping: threading.Event,
 ) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
     stop = asyncio.Event()
@@ -213,7 +223,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor))
+    aside = [loop.create_task(_evaluate(settings, worker, evaluator, monitor)), loop.create_task(reporter.run())]
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -231,7 +241,8 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        evaluating.cancel()
+        for task in aside:
+            task.cancel()
         stopping.set()
         await app.stop()
         worker.close()

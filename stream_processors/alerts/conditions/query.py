@@ -98,7 +98,8 @@ def findings(
     Raises:
         LoopwatchError: there is no column `value`, or its values are no numbers.
     """
-    if VALUE not in columns:
+    # Without rows the client has no columns either.
+    if rows and VALUE not in columns:
         raise LoopwatchError(f"the query has no column `{VALUE}`, but {', '.join(columns)}")
     for row in rows[:MOST_FINDINGS]:
         found = dict(zip(columns, row, strict=True))
