@@ -1,8 +1,7 @@
 """Signals as rows to print, and one of them whole."""
 
-import shlex
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,15 +9,14 @@ from msgspec import Struct
 
 from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.errors import LoopwatchError
-from ..schemas.signals import Signal, SignalKind
+from ..schemas.signals import Shift, Signal, SignalKind
 from ..stream_processors.lookups import instant
-from ..stream_processors.monitor.signals import read_signals
+from ..stream_processors.monitor.look_on import command_of
 from ..stream_processors.records import micros_of
 from .tabular import Report, print_table
 
 _FIELDS = Signal.__struct_fields__
 _SHORT = 8
-_DAY = timedelta(days=1)
 
 
 class Wanted(Struct, frozen=True):
@@ -47,7 +45,11 @@ class Wanted(Struct, frozen=True):
 
 def signals_of(clickhouse: ClickHouse, wanted: Wanted, limit: int) -> list[Signal]:
     """The latest first."""
-    return read_signals(clickhouse, wanted.condition, f"ORDER BY found_at DESC, signal_id LIMIT {limit}")
+    rows = clickhouse.rows(
+        f"SELECT {', '.join(_FIELDS)} FROM {clickhouse.database}.signals_current WHERE {wanted.condition} "
+        f"ORDER BY found_at DESC, signal_id LIMIT {limit}"
+    )
+    return [_signal(dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
 
 def one_signal(clickhouse: ClickHouse, wanted: Wanted) -> Signal:
@@ -126,22 +128,16 @@ def print_signal(signal: Signal) -> None:
         print_table(("evidence", "expected", "seen", "difference"), rows)
     if signal.examples:
         print("Predictions, for example: " + ", ".join(signal.examples))
-    print(f"\nLook on with\n  {_next_command(signal)}")
+    print(f"\nLook on with\n  {command_of(signal)}")
     if signal.query:
         print(f"or, by `loopwatch sql -`:\n{signal.query}")
 
 
-def _next_command(signal: Signal) -> str:
-    """What shows more of it."""
-    since, until = f"{signal.since:%Y-%m-%dT%H:%M}", f"{signal.until + timedelta(minutes=1):%Y-%m-%dT%H:%M}"
-    model = shlex.quote(signal.model)
-    match signal.kind:
-        case SignalKind.CONCEPT_DRIFT:
-            return f"loopwatch explain {model} --outcome {shlex.quote(signal.outcome)} --from {since} --to {until}"
-        case SignalKind.ANOMALY:
-            return f"loopwatch signals {model} --kind anomaly --from {signal.found_at - _DAY:%Y-%m-%dT%H:%M}"
-        case _:
-            return f"loopwatch drift {model} --feature {shlex.quote(signal.subject)}"
+def _signal(row: dict[str, Any]) -> Signal:
+    evidence = [each if isinstance(each, Mapping) else dict(zip(Shift.__struct_fields__, each, strict=True))
+                for each in row["evidence"]]  # fmt: skip
+    instants = {name: row[name].replace(tzinfo=UTC) for name in ("since", "found_at", "until")}
+    return msgspec.convert(row | instants | {"evidence": evidence}, Signal)
 
 
 def _plain(value: Any) -> Any:

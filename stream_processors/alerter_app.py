@@ -13,7 +13,8 @@ from ..infra.settings import Settings
 from ..schemas.errors import LoopwatchError
 from ..schemas.outcomes import LoopwatchConfig
 from .alerts.alerter import Alerter
-from .alerts.conditions.evaluate import Evaluator
+from .alerts.conditions.context import Context
+from .alerts.conditions.evaluate import evaluate
 from .alerts.heartbeat import Heartbeat
 from .alerts.lease import Lease
 from .alerts.publisher import AlertPublisher
@@ -46,6 +47,9 @@ class AlertingService:
         fence = Fence(self._clickhouse, topic, owner)
         inserter = Inserter(self._clickhouse, fence, give_up_after_s=_GIVE_UP_AFTER_S, stop=self._stop)
         alerting = config.alerting
+        self._context = Context(
+            config, topics=settings.topics.inputs, since=datetime.now(UTC), ttl_days=settings.ttl_days
+        )
         self._publisher = AlertPublisher(settings)
         self._deliverer = Deliverer(alerting.receivers, proxy=settings.egress_proxy)
         make = partial(notification_of, alerting.receivers, settings.external_url)
@@ -54,7 +58,7 @@ class AlertingService:
             alerting,
             Lease(self._clickhouse, fence, topic, settings.alert_lease_s),
             AlertStore(inserter),
-            Evaluator(self._clickhouse, config, settings).evaluate,
+            lambda now: evaluate(self._clickhouse, alerting.rules, self._context, now),
             self._deliverer,
             make,
             self._publisher.publish,
@@ -78,6 +82,7 @@ class AlertingService:
         if self._thread.is_alive():
             self._thread.join(_QUERY_TIMEOUT_S)
         self._deliverer.close(_CLOSE_S)
+        self._context.close()
         self._clickhouse.close()
 
     def wait(self) -> None:

@@ -67,6 +67,7 @@ _LONGEST_REST_S = 60
 _WATCH_EVERY_S = 10
 # In flushes.
 _FAR_BEHIND = 2
+_REPORT_TIMEOUT_S = 10.0
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -95,19 +96,19 @@ def run_worker(settings: Settings) -> int:
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
     )  # fmt: skip
     monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
+    reporter = Reporter(
+        ClickHouse(settings, timeout_s=_REPORT_TIMEOUT_S), inserter.fence.owner, lambda: worker.observed
+    )
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
-    reporter = Reporter(inserter, lambda: worker.reports)
-    reporter.start()
     alerting = AlertingService(settings, config, inserter.fence.owner)
     alerting.start()
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, reporter, alerting.look, stop))
     finally:
         stop.set()
         alerting.stop()
-        reporter.stop()
         server.stop()
         clickhouse.close()
     return 0
@@ -218,6 +219,7 @@ async def _run(
     worker: JoinWorker,
     evaluator: Evaluator,
     monitor: Monitor,
+    reporter: Reporter,
     evaluated: Callable[[], None],
     stopping: threading.Event,
 ) -> None:
@@ -227,7 +229,10 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated))
+    aside = [
+        loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated)),
+        loop.create_task(reporter.run()),
+    ]
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -245,7 +250,8 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        evaluating.cancel()
+        for task in aside:
+            task.cancel()
         stopping.set()
         await app.stop()
         worker.close()

@@ -102,7 +102,7 @@ class Alerter:
             except ServiceUnavailable as exc:
                 if self.holds:
                     log.warning("alerting can't see", error=str(exc)[:300])
-                    found = blind_findings(self._clickhouse.address, exc.detail[:300])
+                    found = tuple(blind_findings(self._clickhouse.address, exc.detail[:300]))
                     self._decide(Evaluation(found, frozenset({BLIND.name}), {}), now)
             metrics.ALERTING.set(self.holds)
 
@@ -126,7 +126,7 @@ class Alerter:
         found = self._evaluate(now)
         own = frozenset({BLIND.name, FAILING.name})
         self._decide(
-            Evaluation([*found.findings, *failing_findings(found.errors)], found.evaluated | own, found.errors), now
+            Evaluation((*found.findings, *failing_findings(found.errors)), found.evaluated | own, found.errors), now
         )
         self.settle()
         self._look_for_pending(now)

@@ -1,43 +1,59 @@
-"""Events that can't be read, as a share of what came: by the counts of table `ledger`."""
+"""`OfDeadLetters`: too large a share of what comes can't be read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from ....infra.clickhouse import ClickHouse
+from msgspec import Struct
+
+from ....infra.clickhouse import quote
 from ....schemas.alerting import OfDeadLetters, Rule
 from ....schemas.alerts import Category, Details, Finding
-from ...lookups import instant
-from ...records import micros_of
-from .found import command, finding, is_about, span
+from .wording import command, finding, long, minute, number
 
 
-def find_dead_letters(clickhouse: ClickHouse, rules: Sequence[Rule], now: datetime) -> Iterator[Finding]:
-    """By model where that could be read, else of all events whose model is not known, as a share of everything."""
-    for rule in rules:
-        condition = rule.condition
-        assert isinstance(condition, OfDeadLetters)
-        since = now - condition.within
-        rows = clickhouse.rows(
-            "SELECT model, sumIf(n, class = 'invalid') AS bad, sumIf(n, class IN ('accepted', 'duplicate')) AS good "
-            f"FROM {clickhouse.database}.ledger WHERE _ingested_at > {instant(micros_of(since))} GROUP BY model"
+class Letters(Struct, frozen=True):
+    """Of one topic in the last time: how many records came, and how many could not be read."""
+
+    received: int
+    dead: int
+
+
+class Why(Struct, frozen=True):
+    """Dead letters of that time: the first of them, what is most often wrong with them, and where some are."""
+
+    since: datetime
+    reason: str
+    detail: str
+    places: tuple[str, ...]
+
+
+def is_found(condition: OfDeadLetters, letters: Letters) -> bool:
+    """Whether it is too large a share, of enough."""
+    return letters.dead >= condition.min_n and letters.dead > condition.share * letters.received
+
+
+def findings(
+    rule: Rule, condition: OfDeadLetters, letters: Mapping[str, Letters], why: Mapping[str, Why]
+) -> Iterator[Finding]:
+    """A finding a topic: nobody knows of which model what can't be read is."""
+    for topic, counted in letters.items():
+        if not is_found(condition, counted):
+            continue
+        because = why.get(topic)
+        share = counted.dead / max(1, counted.received)
+        said = "" if because is None else f", most of them {because.reason} ({because.detail})"
+        since = "" if because is None else f" since {minute(because.since)}"
+        details = Details(
+            message=f"{share:.1%} of the records on {topic} can't be read{since}, more than {condition.share:.1%}: "
+            f"{counted.dead:,} of {number(float(counted.received))} in the last {long(condition.within)}{said}",
+            value=share,
+            threshold=condition.share,
+            n=counted.dead,
+            since=None if because is None else because.since,
+            examples=() if because is None else because.places,
+            query="SELECT reason, detail, count() AS n, max(_ingested_at) AS last FROM dead_letters "
+            f"WHERE _topic = {quote(topic)} AND _ingested_at >= now() - {int(condition.within.total_seconds())} "
+            "GROUP BY reason, detail ORDER BY n DESC",
+            command=command("ledger"),
         )
-        everything = sum(int(bad) + int(good) for _, bad, good in rows)
-        for model, bad, good in rows:
-            came = int(bad) + int(good) if model else everything
-            if not is_about(rule, model) or bad < condition.min_n or bad <= condition.share * came:
-                continue
-            of = f" of {model}" if model else " that name no model"
-            yield finding(
-                rule,
-                Category.DATA,
-                Details(
-                    f"{int(bad):,} events{of} can't be read, of {came:,} that came within {span(condition.within)}",
-                    value=int(bad) / came, threshold=condition.share, n=int(bad), since=since, until=now,
-                    query="SELECT reason, detail, count() FROM dead_letters "
-                    f"WHERE _ingested_at > {instant(micros_of(since))} GROUP BY ALL ORDER BY count() DESC",
-                    command=command(
-                        "sql", "SELECT reason, detail, count() FROM dead_letters GROUP BY ALL ORDER BY count() DESC"
-                    ),
-                ),
-                model=model,
-            )  # fmt: skip
+        yield finding(rule, Category.DATA, details, subject=topic)

@@ -1,19 +1,15 @@
-"""All rules, one turn: what they find, which of them could be evaluated, and why the others could not.
+"""All rules at an instant: what holds, of which rules that is known, and what went wrong with the others."""
 
-Rules of one kind share a query. One that fails is named, and its alerts stay as they are; ClickHouse being away is not
-a rule's fault, and passes on.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
 
 from ....infra.clickhouse import ClickHouse
 from ....infra.logs import logger
-from ....infra.settings import Settings
 from ....schemas.alerting import (
+    Condition,
     NoData,
     OfBudget,
     OfDeadLetters,
@@ -26,87 +22,182 @@ from ....schemas.alerting import (
     OfSignals,
     Rule,
 )
-from ....schemas.alerts import Finding
-from ....schemas.errors import LoopwatchError, ServiceUnavailable
-from ....schemas.outcomes import LoopwatchConfig
-from .budget import BudgetConditions
-from .dead_letters import find_dead_letters
-from .gap import find_gaps
-from .label_delay import DelayConditions
-from .ledger import LedgerCondition
-from .metric import MetricConditions
-from .no_data import SilenceConditions
-from .pipeline import find_ills
-from .query import find_rows
-from .signal import find_signals
+from ....schemas.alerts import Finding, fingerprint_of
+from ....schemas.errors import ServiceUnavailable
+from . import budget, dead_letters, gap, label_delay, ledger, metric, no_data, pipeline, query, signal
+from .context import Context
+from .operations import count_letters, read_pipeline, why_dead
 
 log = logger(__name__)
 
-_LONGEST_ERROR = 300
-
-Find = Callable[[Sequence[Rule], datetime], Iterable[Finding]]
+MOST_FINDINGS = 1000
+"""Of one rule: what is beyond says nothing that these don't."""
 
 
 class Evaluation(Struct, frozen=True):
-    """What a turn came to."""
+    """What holds at an instant.
 
-    findings: Sequence[Finding]
+    Rules in `evaluated` have all their findings here, at most 1,000. Those in `errors` (what went wrong, by rule) have
+    none, and their alerts stay as they are. A rule in neither can't be asked of the past.
+    """
+
+    findings: tuple[Finding, ...]
     evaluated: frozenset[str]
-    """Names of rules that were evaluated."""
-    errors: dict[str, str]
-    """What went wrong, by rule."""
+    errors: Mapping[str, str]
 
 
-class Evaluator:
-    """Evaluates the rules of a configuration. What it remembers is a cache."""
+Found = Iterable[Finding]
 
-    def __init__(self, clickhouse: ClickHouse, config: LoopwatchConfig, settings: Settings) -> None:
-        self._rules = config.alerting.rules
-        topic, ledger = settings.topics.predictions, LedgerCondition(clickhouse, config, settings.ttl_days)
-        self._kinds: dict[type, Find] = {
-            OfMetric: MetricConditions(clickhouse).find,
-            OfSignals: lambda rules, now: find_signals(clickhouse, rules, now),
-            OfGap: lambda rules, now: find_gaps(clickhouse, rules, now),
-            NoData: SilenceConditions(clickhouse).find,
-            OfPipeline: lambda rules, _: find_ills(clickhouse, topic, rules),
-            OfLedger: lambda rules, _: ledger.find(rules),
-            OfDeadLetters: lambda rules, now: find_dead_letters(clickhouse, rules, now),
-            OfLabelDelay: DelayConditions(clickhouse).find,
-            OfBudget: BudgetConditions(clickhouse).find,
-        }
-        self._clickhouse = clickhouse
 
-    def evaluate(self, now: datetime) -> Evaluation:
-        """One turn.
+class _Asked(Struct):
+    """The rules with one kind of condition. What they share is read once, before the first of them."""
 
-        Raises:
-            ServiceUnavailable: ClickHouse doesn't answer.
-        """
-        findings: list[Finding] = []
-        errors: dict[str, str] = {}
-        for kind, find in self._kinds.items():
-            rules = [rule for rule in self._rules if type(rule.condition) is kind]
-            if rules:
-                self._one(rules, lambda find=find, rules=rules: find(rules, now), findings, errors)
-        for rule in self._rules:
-            if isinstance(rule.condition, OfQuery):
-                self._one([rule], lambda rule=rule: find_rows(self._clickhouse, rule), findings, errors)
-        evaluated = frozenset(rule.name for rule in self._rules if rule.name not in errors)
-        return Evaluation(findings, evaluated, errors)
+    clickhouse: ClickHouse
+    context: Context
+    now: datetime
+    rules: Sequence[Rule]
 
-    @staticmethod
-    def _one(
-        rules: Sequence[Rule],
-        find: Callable[[], Iterable[Finding]],
-        findings: list[Finding],
-        errors: dict[str, str],
-    ) -> None:
+    def conditions(self) -> list[Any]:
+        return [rule.condition for rule in self.rules]
+
+
+def evaluate(clickhouse: ClickHouse, rules: Sequence[Rule], context: Context, now: datetime) -> Evaluation:
+    """Ask all rules, one after the other; never raises for one that fails, nor for ClickHouse.
+
+    What rules of a kind have in common is read once. Several findings of a rule with the same labels are one: the
+    first, which is the strongest.
+    """
+    findings: list[Finding] = []
+    evaluated: set[str] = set()
+    errors: dict[str, str] = {}
+    unavailable = ""
+    asked = rules if context.past is None else [rule for rule in rules if can_be_asked_of_the_past(rule)]
+    for kind, ask in _KINDS.items():
+        of_kind = [rule for rule in asked if type(rule.condition) is kind]
+        if not of_kind:
+            continue
+        if unavailable:
+            errors |= {rule.name: unavailable for rule in of_kind}
+            continue
         try:
-            findings += list(find())
-        except ServiceUnavailable:
-            raise
-        except (ClickHouseError, LoopwatchError) as exc:
-            errors.update({rule.name: " ".join(str(exc).split())[:_LONGEST_ERROR] for rule in rules})
+            of_rule = ask(_Asked(clickhouse, context, now, of_kind))
         except Exception as exc:
-            log.exception("rules failed unexpectedly", exc, rules=[rule.name for rule in rules])
-            errors.update({rule.name: f"{type(exc).__name__}: {exc}"[:_LONGEST_ERROR] for rule in rules})
+            errors |= {rule.name: _said(exc, rule) for rule in of_kind}
+            unavailable = str(exc) if isinstance(exc, ServiceUnavailable) else ""
+            continue
+        for rule in of_kind:
+            try:
+                findings += _distinct(of_rule(rule, rule.condition))
+                evaluated.add(rule.name)
+            except Exception as exc:
+                errors[rule.name] = _said(exc, rule)
+    return Evaluation(tuple(findings), frozenset(evaluated), errors)
+
+
+def can_be_asked_of_the_past(rule: Rule) -> bool:
+    """Whether a replay tells what it would have found."""
+    condition = rule.condition
+    if isinstance(condition, OfQuery):
+        return query.takes_instant(condition)
+    return not isinstance(condition, OfPipeline | OfLedger | OfDeadLetters)
+
+
+OfRule = Callable[[Rule, Any], Found]
+
+
+def _metrics(asked: _Asked) -> OfRule:
+    conditions = asked.conditions()
+    facts = asked.context.facts(asked.clickhouse)
+    names = {condition.metric for condition in conditions}
+    measurements = facts.metrics(names, any(condition.slices for condition in conditions), asked.now)
+    return lambda rule, condition: metric.findings(rule, condition, measurements, facts)
+
+
+def _gaps(asked: _Asked) -> OfRule:
+    names = {condition.metric + gap.SUFFIX for condition in asked.conditions()}
+    measurements = asked.context.facts(asked.clickhouse).gaps(names, asked.now)
+    return lambda rule, condition: gap.findings(rule, condition, measurements)
+
+
+def _signals(asked: _Asked) -> OfRule:
+    signals = asked.context.facts(asked.clickhouse).signals(asked.now)
+    return lambda rule, condition: signal.findings(rule, condition, signals)
+
+
+def _no_data(asked: _Asked) -> OfRule:
+    heard = asked.context.facts(asked.clickhouse).heard(asked.now)
+    return lambda rule, condition: no_data.findings(rule, condition, heard, asked.now)
+
+
+def _label_delays(asked: _Asked) -> OfRule:
+    facts = asked.context.facts(asked.clickhouse)
+    return lambda rule, condition: label_delay.findings(rule, condition, facts, asked.now)
+
+
+def _budgets(asked: _Asked) -> OfRule:
+    spans = {span for condition in asked.conditions() for span in budget.spans_of(condition)}
+    costs = asked.context.facts(asked.clickhouse).costs(spans, asked.now)
+    return lambda rule, condition: budget.findings(rule, condition, costs, asked.now)
+
+
+def _pipeline(asked: _Asked) -> OfRule:
+    context = asked.context
+    read = read_pipeline(asked.clickhouse, context.topics, context.partitions, context.since)
+    return lambda rule, condition: pipeline.findings(rule, condition, read, asked.now)
+
+
+def _ledger(asked: _Asked) -> OfRule:
+    report = asked.context.ledger(asked.clickhouse).report(asked.now)
+    return lambda rule, _: ledger.findings(rule, report)
+
+
+def _dead_letters(asked: _Asked) -> OfRule:
+    spans = {condition.within for condition in asked.conditions()}
+    counted = {within: count_letters(asked.clickhouse, within, asked.now) for within in spans}
+
+    def of_rule(rule: Rule, condition: OfDeadLetters) -> Found:
+        letters = counted[condition.within]
+        found = [topic for topic, each in letters.items() if dead_letters.is_found(condition, each)]
+        why = {topic: why_dead(asked.clickhouse, topic, condition.within, asked.now) for topic in found}
+        return dead_letters.findings(rule, condition, letters, {t: each for t, each in why.items() if each is not None})
+
+    return of_rule
+
+
+def _queries(asked: _Asked) -> OfRule:
+    def of_rule(rule: Rule, condition: OfQuery) -> Found:
+        return query.findings(rule, condition, *query.rows_of(asked.clickhouse, condition, asked.now))
+
+    return of_rule
+
+
+# Causes first: should ClickHouse fail on the way, they are known.
+_KINDS: Mapping[type[Condition], Callable[[_Asked], OfRule]] = {
+    OfPipeline: _pipeline,
+    OfLedger: _ledger,
+    OfDeadLetters: _dead_letters,
+    NoData: _no_data,
+    OfLabelDelay: _label_delays,
+    OfBudget: _budgets,
+    OfSignals: _signals,
+    OfMetric: _metrics,
+    OfGap: _gaps,
+    OfQuery: _queries,
+}
+
+
+def _distinct(found: Found) -> Iterator[Finding]:
+    known: set[str] = set()
+    for each in found:
+        fingerprint = fingerprint_of(each.labels)
+        if fingerprint not in known:
+            known.add(fingerprint)
+            yield each
+        if len(known) >= MOST_FINDINGS:
+            return
+
+
+def _said(exc: Exception, rule: Rule) -> str:
+    if not isinstance(exc, ServiceUnavailable):
+        log.warning("rule can't be evaluated", rule=rule.name, error=query.said(exc))
+    return query.said(exc)

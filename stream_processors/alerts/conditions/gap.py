@@ -1,55 +1,58 @@
-"""What was estimated before labels came, and what they then said: of table `estimates`."""
+"""`OfGap`: what was estimated before labels came is off by more than a bound, now that some have come."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 
-from ....infra.clickhouse import ClickHouse, quoted
+from ....infra.clickhouse import quote
 from ....schemas.alerting import OfGap, Rule
 from ....schemas.alerts import Category, Details, Finding
-from ...lookups import instant
-from ...records import micros_of
-from .found import aware, command, finding, is_about, minute
+from .facts import Measure, Measured, Measurements
+from .metric import oldest_end
+from .wording import at, command, finding, is_meant, is_surely_wrong, minute, number, of_model, side, sureness
 
-_LOOK_BACK = timedelta(days=2)
-_SUFFIX = "_gap"
-
-
-def find_gaps(clickhouse: ClickHouse, rules: Sequence[Rule], now: datetime) -> Iterator[Finding]:
-    """The newest window of each model and outcome with enough labels, where the gap is surely none by chance."""
-    names = sorted({_condition(rule).metric + _SUFFIX for rule in rules})
-    least = min(_condition(rule).min_n for rule in rules)
-    rows = clickhouse.rows(
-        "SELECT model, outcome, window_start, window_seconds, metric, value, lower, upper, n "
-        f"FROM {clickhouse.database}.estimates WHERE _evaluated_at > {instant(micros_of(now - _LOOK_BACK))} "
-        f"AND metric IN ({quoted(names)}) AND segment_key = '' AND n >= {least} "
-        "ORDER BY window_start DESC, _evaluated_at DESC LIMIT 1 BY model, outcome, metric, window_seconds"
-    )
-    for model, outcome, start, seconds, metric, value, lower, upper, n in rows:
-        for rule in rules:
-            condition = _condition(rule)
-            is_real = lower is not None and upper is not None and (lower > 0 or upper < 0)
-            if (
-                is_about(rule, model)
-                and metric == condition.metric + _SUFFIX
-                and n >= condition.min_n
-                and condition.bound.comparison.holds(value, condition.bound.value)
-                and is_real
-            ):
-                begin, which = aware(start), "lower" if value < 0 else "higher"
-                yield finding(
-                    rule,
-                    Category.QUALITY,
-                    Details(
-                        f"{condition.metric} of {model} ({outcome}) is {abs(value):.4g} {which} than its scores "
-                        f"promised (95 %: {lower:.4g} to {upper:.4g}), by {int(n):,} labels from {minute(begin)} on",
-                        value=value, threshold=condition.bound.value, expected=0.0, lower=lower, upper=upper, n=int(n),
-                        since=begin, until=begin + timedelta(seconds=seconds),
-                        command=command("metrics", model, "--outcome", outcome, "--show", "estimates"),
-                    ),
-                    model=model, outcome=outcome, metric=condition.metric,
-                )  # fmt: skip
+SUFFIX = "_gap"
 
 
-def _condition(rule: Rule) -> OfGap:
-    assert isinstance(rule.condition, OfGap)
-    return rule.condition
+def findings(rule: Rule, condition: OfGap, measurements: Measurements) -> Iterator[Finding]:
+    """A finding a series, for the newest window with enough labels: realised minus estimated, all of its interval."""
+    for measure, windows in measurements.by_metric.get(condition.metric + SUFFIX, {}).items():
+        enough = [window for window in windows if window.n >= condition.min_n]
+        if measure.segment_key or not enough or not is_meant(rule, measure.model):
+            continue
+        newest, bound = enough[-1], condition.bound
+        if newest.start + measure.window.size_s < oldest_end(
+            measure.window.size_s, measurements.newest_s.get(measure.model, 0)
+        ):
+            continue
+        if is_surely_wrong(bound, newest.value, newest.lower, newest.upper):
+            yield _finding(rule, condition, measure, newest)
+
+
+def _finding(rule: Rule, condition: OfGap, measure: Measure, window: Measured) -> Finding:
+    begin = at(window.start)
+    how = "better" if window.value > 0 else "worse"
+    details = Details(
+        message=f"{condition.metric} of {of_model(measure.model, measure.outcome)} turned out by "
+        f"{number(abs(window.value))} {how} than was estimated before its labels came, {side(condition.bound)}, "
+        f"in the {measure.window} from {minute(begin)} {sureness(window.lower, window.upper, window.n, None)}: "
+        "scores may no longer mean what they did",
+        value=window.value,
+        threshold=condition.bound.value,
+        expected=0.0,
+        lower=window.lower,
+        upper=window.upper,
+        n=window.n,
+        since=begin,
+        until=begin + measure.window.size,
+        query="SELECT window_start, metric, value, lower, upper, n, as_of FROM estimates_current "
+        f"WHERE model = {quote(measure.model)} AND outcome = {quote(measure.outcome)} AND segment_key = '' "
+        f"AND window_seconds = {measure.window.size_s} AND startsWith(metric, {quote(condition.metric)}) "
+        "ORDER BY window_start DESC, metric LIMIT 50",
+        command=command(
+            "metrics", measure.model, "--show", "estimates", "--outcome", measure.outcome, "--window",
+            str(measure.window), "--from", begin, "--to", begin + measure.window.size,
+        ),
+    )  # fmt: skip
+    return finding(
+        rule, Category.QUALITY, details, model=measure.model, outcome=measure.outcome,
+        metric=condition.metric + SUFFIX, window=str(measure.window),
+    )  # fmt: skip

@@ -1,76 +1,87 @@
-"""Labels that come later than they used to: by the delays of what was stored of late."""
+"""`OfLabelDelay`: labels come later than they may, or than they did."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from ....infra.clickhouse import ClickHouse
+from ....infra.clickhouse import quote
 from ....schemas.alerting import OfLabelDelay, Rule
 from ....schemas.alerts import Category, Details, Finding
-from ...lookups import instant
-from ...records import micros_of
-from .found import command, finding, is_about, span
+from .facts import Facts, Stream
+from .wording import command, finding, is_meant, minute
 
-_USUAL_OF = timedelta(days=14)
+WEEKS_BEFORE = timedelta(days=14)
 _TIMES = 2.0
-_LEAST_MS = 60_000
-_USUAL_EVERY = timedelta(hours=1)
-_LATE_EVERY = timedelta(minutes=1)
-
-_Delays = dict[tuple[str, str], tuple[float, int]]
+_LEAST_RISE_S = 60.0
+_BINS_A_DOUBLING = 8
 
 
-class DelayConditions:
-    """Remembers what was usual, and asks for what is new once a minute."""
+def findings(rule: Rule, condition: OfLabelDelay, facts: Facts, now: datetime) -> Iterator[Finding]:
+    """A finding an outcome of a model, from labels that came in the last time."""
+    begin = now - condition.within
+    before = facts.delays(begin - WEEKS_BEFORE, begin) if condition.above is None else {}
+    for stream, bins in facts.delays(begin, now).items():
+        if not is_meant(rule, stream.model) or sum(bins.values()) < condition.min_n:
+            continue
+        delay_s = quantile_s(bins, condition.of)
+        usual_s = quantile_s(before[stream], condition.of) if _is_enough(condition, before.get(stream)) else None
+        if condition.above is not None:
+            limit_s: float | None = condition.above.total_seconds()
+        else:
+            limit_s = None if usual_s is None else max(_TIMES * usual_s, usual_s + _LEAST_RISE_S)
+        if limit_s is not None and delay_s > limit_s:
+            yield _finding(rule, condition, stream, sum(bins.values()), delay_s, limit_s, usual_s, begin)
 
-    def __init__(self, clickhouse: ClickHouse) -> None:
-        self._clickhouse = clickhouse
-        self._read: dict[tuple[float, timedelta, bool], tuple[datetime, _Delays]] = {}
 
-    def find(self, rules: Sequence[Rule], now: datetime) -> Iterator[Finding]:
-        """Outcomes whose labels come late."""
-        for rule in rules:
-            condition = rule.condition
-            assert isinstance(condition, OfLabelDelay)
-            late = self._delays(condition.of, condition.within, False, now)
-            usual = self._delays(condition.of, condition.within, True, now) if condition.above is None else {}
-            for (model, outcome), (delay_ms, n) in late.items():
-                before_ms, before_n = usual.get((model, outcome), (0.0, 0))
-                if condition.above is not None:
-                    limit_ms = condition.above.total_seconds() * 1000
-                elif before_n >= condition.min_n:
-                    limit_ms = max(_LEAST_MS, _TIMES * before_ms)
-                else:
-                    continue
-                if is_about(rule, model) and n >= condition.min_n and delay_ms > limit_ms:
-                    came = span(timedelta(milliseconds=delay_ms))
-                    was = f", usually {span(timedelta(milliseconds=before_ms))}" if before_n else ""
-                    yield finding(
-                        rule,
-                        Category.DATA,
-                        Details(
-                            f"{condition.of:.0%} of the labels of {model} ({outcome}) came within {came}{was}, "
-                            f"of {n:,} within {span(condition.within)}",
-                            value=delay_ms / 1000, threshold=limit_ms / 1000, n=n, since=now - condition.within,
-                            expected=before_ms / 1000 if before_n else None, until=now,
-                            command=command("metrics", model, "--outcome", outcome),
-                        ),
-                        model=model, outcome=outcome,
-                    )  # fmt: skip
+def _is_enough(condition: OfLabelDelay, bins: Mapping[int, int] | None) -> bool:
+    return bins is not None and sum(bins.values()) >= condition.min_n
 
-    def _delays(self, of: float, within: timedelta, usual: bool, now: datetime) -> _Delays:
-        """The quantile, and of how many: of late, or as `usual` before that."""
-        key = (of, within, usual)
-        read_at, delays = self._read.get(key, (None, {}))
-        if read_at is not None and now - read_at < (_USUAL_EVERY if usual else _LATE_EVERY):
-            return delays
-        since, until = (now - within - _USUAL_OF, now - within) if usual else (now - within, now)
-        rows = self._clickhouse.rows(
-            f"SELECT model, outcome, quantileTDigest({of})(delay_ms), count() "
-            f"FROM {self._clickhouse.database}.feedback "
-            f"WHERE _ingested_at > {instant(micros_of(since))} AND _ingested_at <= {instant(micros_of(until))} "
-            "AND status IN ('matched', 'revised') AND action_ts > _ingested_at - INTERVAL 1 DAY "
-            "GROUP BY model, outcome"
-        )
-        delays = {(model, outcome): (float(delay_ms), int(n)) for model, outcome, delay_ms, n in rows}
-        self._read[key] = (now, delays)
-        return delays
+
+def quantile_s(bins: Mapping[int, int], of: float) -> float:
+    """A quantile (s) of delays, by their bins: at most 9 % above it.
+
+    >>> round(quantile_s({bin_of(3600.0): 10}, 0.9) / 3600, 1)
+    1.0
+    """
+    rank, passed = of * sum(bins.values()), 0
+    for bin_, n in sorted(bins.items()):
+        passed += n
+        if passed >= rank:
+            return 2 ** ((bin_ + 1) / _BINS_A_DOUBLING) - 1
+    return 0.0
+
+
+def bin_of(delay_s: float) -> int:
+    """The bin of a delay, as table `arrivals` has it."""
+    return min(255, int(_BINS_A_DOUBLING * math.log2(1 + max(0.0, delay_s))))
+
+
+def _finding(
+    rule: Rule, condition: OfLabelDelay, stream: Stream, n: int, delay_s: float, limit_s: float, usual_s: float | None,
+    since: datetime,
+) -> Finding:  # fmt: skip
+    share = f"{1 - condition.of:.0%}"
+    came = f"take longer than {_long(delay_s)}"
+    before = "" if usual_s is None else f", where {_long(usual_s)} was usual in the weeks before"
+    details = Details(
+        message=f"{share} of the labels of {stream.model} ({stream.outcome}) that came since {minute(since)} {came}"
+        f"{before}, above {_long(limit_s)} (n = {n:,}): metrics of new predictions wait for them",
+        value=delay_s,
+        threshold=limit_s,
+        expected=usual_s,
+        n=n,
+        since=since,
+        query="SELECT toStartOfHour(assumeNotNull(action_ts)) AS hour, count() AS labels, "
+        f"quantile({condition.of})(delay_ms) / 1000 AS delay_s FROM feedback_current "
+        f"WHERE model = {quote(stream.model)} AND outcome = {quote(stream.outcome)} AND action_ts IS NOT NULL "
+        "GROUP BY hour ORDER BY hour DESC LIMIT 48",
+        command=command("metrics", stream.model, "--outcome", stream.outcome, "--show", "estimates"),
+    )
+    return finding(rule, Category.DATA, details, model=stream.model, outcome=stream.outcome, subject="label_delay")
+
+
+def _long(seconds: float) -> str:
+    for unit, of_unit in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * of_unit:
+            return f"{seconds / of_unit:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

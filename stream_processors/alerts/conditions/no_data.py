@@ -1,101 +1,53 @@
-"""Predictions or labels that don't come any more, of models that are live.
+"""`NoData`: predictions of a model, or labels of an outcome, came live and come no longer."""
 
-Panes of minutes are kept of what was stored within two days of its event time, so a history that was replayed has
-none, and its end is no silence. What came in the weeks before is read once in a while, what came last at every turn.
-"""
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-
-from ....infra.clickhouse import ClickHouse, quote
+from ....infra.clickhouse import quote
 from ....schemas.alerting import Expected, NoData, Rule
 from ....schemas.alerts import Category, Details, Finding
-from ...lookups import instant
-from ...records import from_micros, micros_of
-from .found import command, finding, is_about, minute, span
-from .silence_profile import LONGEST_S, MINUTE_S, is_too_silent
-
-_READ_EVERY = timedelta(minutes=10)
-_KEPT = timedelta(seconds=2 * LONGEST_S)
-_MOST_MODELS = 5000
+from .facts import Heard, Stream
+from .silence import silent_since_too_long
+from .wording import command, finding, is_meant, long, minute, number
 
 
-class SilenceConditions:
-    """Remembers in which minutes something came, of each model."""
-
-    def __init__(self, clickhouse: ClickHouse) -> None:
-        self._clickhouse = clickhouse
-        self._minutes: dict[Expected, dict[str, list[int]]] = {}
-        self._read_at: dict[Expected, datetime] = {}
-
-    def find(self, rules: Sequence[Rule], now: datetime) -> Iterator[Finding]:
-        """Models of which nothing comes any more."""
-        for of in sorted({_condition(rule).of for rule in rules}):
-            asked = [rule for rule in rules if _condition(rule).of is of]
-            for model, minutes in self._up_to_date(of, now).items():
-                for rule in asked:
-                    if is_about(rule, model) and _is_silent(_condition(rule), minutes, now):
-                        yield _finding(rule, of, model, minutes, now)
-
-    def _up_to_date(self, of: Expected, now: datetime) -> dict[str, list[int]]:
-        read_at = self._read_at.get(of)
-        if read_at is None or now - read_at >= _READ_EVERY:
-            self._minutes[of] = self._read(of, now - _KEPT, now)
-            self._read_at[of] = now
-            return self._minutes[of]
-        known = self._minutes[of]
-        for model, minutes in self._read(of, read_at - _READ_EVERY, now).items():
-            last = known.setdefault(model, [])
-            newest = last[-1] if last else -1
-            last += [each for each in minutes if each > newest]
-        return known
-
-    def _read(self, of: Expected, since: datetime, now: datetime) -> dict[str, list[int]]:
-        database, begin = self._clickhouse.database, instant(micros_of(since))
-        if of is Expected.PREDICTIONS:
-            wholes = f"FROM {database}.pane_names WHERE kind = 'slice' AND key = ''"
-            rows = self._clickhouse.rows(
-                "SELECT names.model, arraySort(groupUniqArray(toUnixTimestamp(panes.start))) "
-                f"FROM {database}.panes AS panes "
-                f"INNER JOIN (SELECT DISTINCT model, id {wholes} LIMIT {_MOST_MODELS}) AS names ON slice = names.id "
-                f"WHERE seconds = {MINUTE_S} AND slice IN (SELECT id {wholes}) AND series = 1 "
-                f"AND start >= {begin} AND start <= {instant(micros_of(now))} GROUP BY names.model"
-            )
-        else:
-            # By when it was stored: that of a label is when somebody acted, which may be long ago.
-            rows = self._clickhouse.rows(
-                "SELECT model, arraySort(groupUniqArray(intDiv(toUnixTimestamp(_ingested_at), 60) * 60)) "
-                f"FROM {database}.feedback WHERE _ingested_at >= {begin} AND status IN ('matched', 'revised') "
-                f"AND action_ts > _ingested_at - INTERVAL 1 DAY GROUP BY model LIMIT {_MOST_MODELS}"
-            )
-        return {model: list(map(int, minutes)) for model, minutes in rows}
+def findings(rule: Rule, condition: NoData, heard: Mapping[Stream, Heard], now: datetime) -> Iterator[Finding]:
+    """A finding a stream that is silent for longer than `after`, or than is usual; until something comes."""
+    for stream, of_stream in heard.items():
+        if stream.of is condition.of and is_meant(rule, stream.model):
+            limit_s = _limit_s(condition, of_stream, now)
+            if limit_s is not None:
+                yield _finding(rule, stream, of_stream, limit_s, now)
 
 
-def _condition(rule: Rule) -> NoData:
-    assert isinstance(rule.condition, NoData)
-    return rule.condition
+def _limit_s(condition: NoData, heard: Heard, now: datetime) -> float | None:
+    if condition.after is not None:
+        after_s = condition.after.total_seconds()
+        return after_s if (now - heard.last).total_seconds() > after_s else None
+    return silent_since_too_long(heard.usual_s, heard.last.timestamp(), now.timestamp())
 
 
-def _is_silent(condition: NoData, minutes: Sequence[int], now: datetime) -> bool:
-    now_s = int(now.timestamp())
-    if condition.after is None:
-        return is_too_silent(minutes, now_s)
-    silent_s = now_s - minutes[-1] - MINUTE_S if minutes else 0
-    return condition.after.total_seconds() < silent_s <= LONGEST_S
+def _finding(rule: Rule, stream: Stream, heard: Heard, limit_s: float, now: datetime) -> Finding:
+    silent = now - heard.last
+    whose = f"{stream.model} ({stream.outcome})" if stream.outcome else stream.model
+    details = Details(
+        message=f"No {stream.of} of {whose} have come for {long(silent)}, since {minute(heard.last)}, where up to "
+        f"{long_s(limit_s)} is usual at that time; about {number(heard.an_hour)} an hour came in the day before",
+        value=silent.total_seconds(),
+        threshold=limit_s,
+        expected=heard.an_hour,
+        since=heard.last,
+        query="SELECT toStartOfHour(minute) AS hour, sum(n) AS came, max(newest) AS newest FROM arrivals "
+        f"WHERE kind = {quote(stream.of.value)} AND model = {quote(stream.model)} "
+        f"AND outcome = {quote(stream.outcome)} GROUP BY hour ORDER BY hour DESC LIMIT 48",
+        command=command("doctor") if stream.of is Expected.PREDICTIONS else command("ledger"),
+    )
+    return finding(rule, Category.DATA, details, model=stream.model, outcome=stream.outcome, subject=stream.of.value)
 
 
-def _finding(rule: Rule, of: Expected, model: str, minutes: Sequence[int], now: datetime) -> Finding:
-    last = from_micros((minutes[-1] + MINUTE_S) * 1_000_000)
-    silent = now - last
-    table = "predictions" if of is Expected.PREDICTIONS else "feedback"
-    return finding(
-        rule,
-        Category.DATA,
-        Details(
-            f"no {of} of {model} came since {minute(last)}, for {span(silent)}",
-            value=silent.total_seconds(), since=last, until=now,
-            query=f"SELECT max(_ingested_at) FROM {table} WHERE model = {quote(model)}",
-            command=command("ledger"),
-        ),
-        model=model,
-    )  # fmt: skip
+def long_s(seconds: float) -> str:
+    """About how long a limit is, in whole minutes or hours, rounded up."""
+    minutes = -(-seconds // 60)
+    if minutes < 120:
+        return f"{minutes:.0f} minute{'' if minutes == 1 else 's'}"
+    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"

@@ -1,55 +1,132 @@
-"""Workers that say that something is wrong, or say nothing: of table `worker_reports`."""
+"""`OfPipeline`: workers report that something is wrong, or don't report."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime
 
-from ....infra.clickhouse import ClickHouse, quote
+from msgspec import Struct
+
 from ....schemas.alerting import Ill, OfPipeline, Rule
 from ....schemas.alerts import Category, Details, Finding
-from .found import command, finding, span
+from .wording import command, finding, long, minute
 
-# A partition that nobody has had for so long is no partition any more.
-_FORGOTTEN = timedelta(days=7)
-SILENT = timedelta(seconds=60)
-"""A worker reports every few seconds: after so long without, its partitions are nobody's."""
+_MOST_NAMED = 8
+_QUERY = "SELECT * FROM worker_reports FINAL ORDER BY _topic, partition"
 
 
-def find_ills(clickhouse: ClickHouse, topic: str, rules: Sequence[Rule]) -> Iterator[Finding]:
-    """One finding a rule, whichever and however many partitions it is about. `topic` is that of the predictions."""
-    rows = clickhouse.rows(
-        "SELECT partition, owner, lag, waiting_s, stuck_s, dateDiff('second', failed_at, now64(3)), failure, "
-        "dateDiff('millisecond', reported_at, now64(3)) / 1000 AS silent_s "
-        f"FROM {clickhouse.database}.worker_reports FINAL WHERE _topic = {quote(topic)} "
-        f"AND silent_s < {_FORGOTTEN.total_seconds()} ORDER BY partition"
+class Report(Struct, frozen=True):
+    """How a partition is, as its worker said last."""
+
+    topic: str
+    partition: int
+    owner: str
+    lag: int
+    waits_s: float
+    behind_s: float
+    errors: int
+    failed_at: datetime
+    reported_at: datetime
+
+    @property
+    def place(self) -> str:
+        """Topic and partition."""
+        return f"{self.topic}[{self.partition}]"
+
+
+class Pipeline(Struct, frozen=True):
+    """The last report of each partition; `unreported` have none, though somebody has watched since an instant."""
+
+    reports: Sequence[Report]
+    unreported: Sequence[str] = ()
+    since: datetime | None = None
+
+
+def findings(rule: Rule, condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Iterator[Finding]:
+    """One finding for all partitions together: they rarely have different causes."""
+    match condition.of:
+        case Ill.LAG:
+            found = _lag(condition, pipeline, now)
+        case Ill.STUCK:
+            found = _stuck(condition, pipeline, now)
+        case Ill.ERRORS:
+            found = _errors(condition, pipeline, now)
+    if found is not None:
+        yield finding(rule, Category.PIPELINE, found, subject=condition.of.value)
+
+
+def _lag(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
+    late = [each for each in _fresh(condition, pipeline, now) if each.waits_s > condition.after.total_seconds()]
+    if not late:
+        return None
+    worst = max(late, key=lambda each: each.waits_s)
+    since = min(each.reported_at.timestamp() - each.waits_s for each in late)
+    began = datetime.fromtimestamp(since, now.tzinfo)
+    return Details(
+        message=f"Events wait in Kafka for {long(now - began)} before they are stored, longer than "
+        f"{long(condition.after)}, since {minute(began)}, {worst.place} most of all "
+        f"({sum(each.lag for each in late):,} records wait in {_places(late)})",
+        value=worst.waits_s,
+        threshold=condition.after.total_seconds(),
+        n=sum(each.lag for each in late),
+        since=began,
+        query=_QUERY,
+        command=command("doctor"),
     )
-    for rule in rules:
-        condition = rule.condition
-        assert isinstance(condition, OfPipeline)
-        after_s = condition.after.total_seconds()
-        match condition.of:
-            case Ill.LAG:
-                found = [(row[0], row[3] + row[7]) for row in rows if row[2] and row[3] + row[7] > after_s]
-                lag = sum(row[2] for row in rows)
-                what = f"{lag:,} events wait in Kafka, the first of them for {{}}"
-            case Ill.STUCK:
-                silent_s = max(after_s, SILENT.total_seconds())
-                found = [(row[0], max(row[4], row[7])) for row in rows if row[4] > after_s or row[7] > silent_s]
-                dead = sorted({row[1] for row in rows if row[7] > silent_s})
-                who = f"; not heard of since: {', '.join(dead[:5])}" if dead else ""
-                what = f"no events get stored of these partitions for {{}}{who}"
-            case Ill.ERRORS:
-                found = [(row[0], row[5]) for row in rows if row[5] is not None and row[5] <= after_s]
-                said = next((row[6] for row in rows if row[5] is not None and row[5] <= after_s), "")
-                what = f"evaluation or detectors failed {{}} ago: {said}"
-        if found:
-            longest = max(seconds for _, seconds in found)
-            shown = ", ".join(str(partition) for partition, _ in found[:10]) + (" …" if len(found) > 10 else "")
-            yield finding(
-                rule,
-                Category.PIPELINE,
-                Details(
-                    f"{what.format(span(timedelta(seconds=longest)))} (partitions {shown} of {len(rows)})",
-                    value=longest if condition.of is Ill.LAG else float(len(found)), threshold=after_s, n=len(found),
-                    query="SELECT * FROM worker_reports FINAL ORDER BY partition", command=command("doctor"),
-                ),
-            )  # fmt: skip
+
+
+def _stuck(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
+    after_s = condition.after.total_seconds()
+    silent = [each for each in pipeline.reports if now - each.reported_at > condition.after]
+    still = [each for each in _fresh(condition, pipeline, now) if each.behind_s > after_s]
+    said: list[str] = []
+    since: list[datetime] = []
+    if silent:
+        since.append(min(each.reported_at for each in silent))
+        said.append(f"no worker reports on {_places(silent)} since {minute(since[-1])}")
+    if pipeline.unreported and pipeline.since is not None and now - pipeline.since > condition.after:
+        since.append(pipeline.since)
+        said.append(f"no worker has ever reported on {_named(pipeline.unreported)}")
+    if still:
+        since.append(datetime.fromtimestamp(min(e.reported_at.timestamp() - e.behind_s for e in still), now.tzinfo))
+        said.append(f"{_places(still)} got no further since {minute(since[-1])}, though there is something to read")
+    if not said:
+        return None
+    text = "; ".join(said)
+    return Details(
+        message=f"{text[0].upper()}{text[1:]}: nothing of these partitions is stored, counted or watched meanwhile",
+        value=(now - min(since)).total_seconds(),
+        threshold=after_s,
+        n=len(silent) + len(still) + len(pipeline.unreported),
+        since=min(since),
+        query=_QUERY,
+        command=command("doctor"),
+    )
+
+
+def _errors(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
+    failed = {each.owner: each for each in pipeline.reports if each.errors and now - each.failed_at < condition.after}
+    if not failed:
+        return None
+    last = max(each.failed_at for each in failed.values())
+    owners = ", ".join(sorted(owner.rpartition(":")[0] or owner for owner in failed))
+    return Details(
+        message=f"Evaluation or detectors of worker {owners} fail, at {minute(last)} last: metrics and signals of its "
+        "models may be old; its log says why",
+        value=float(sum(each.errors for each in failed.values())),
+        n=sum(each.errors for each in failed.values()),
+        since=last,
+        query=_QUERY,
+        command=command("doctor"),
+    )
+
+
+def _fresh(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> list[Report]:
+    return [each for each in pipeline.reports if now - each.reported_at <= condition.after]
+
+
+def _places(reports: Sequence[Report]) -> str:
+    return _named(sorted(each.place for each in reports))
+
+
+def _named(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
+    return ", ".join(places[:_MOST_NAMED]) + more

@@ -1,102 +1,77 @@
-"""What detectors found and see still: of the tables `signals` and `monitors`."""
+"""`OfSignals`: a detector found something, and sees it still."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from ....infra.clickhouse import ClickHouse, quoted
 from ....schemas.alerting import OfSignals, Rule
 from ....schemas.alerts import Category, Details, Finding
 from ....schemas.signals import Signal, SignalKind
-from ....schemas.windows import Window
-from ...lookups import instant
-from ...monitor.signals import read_signals
-from ...records import from_micros, micros_of
-from .found import command, finding, is_about, minute
+from ...monitor.look_on import command_of
+from .wording import finding, is_meant
 
-MOST = 5000
-"""Signals that are looked at, the strongest."""
-
-# A change of concept is found once, and holds from then on: for so long it is news.
-_CONCEPT_IS_NEWS = timedelta(hours=1)
-# Windows that may lie between the last one that shows it and what the detector has reached.
+# The window after the last one has to be over before it is known that it goes on, and a single one that shows nothing
+# ends nothing.
 _WINDOWS = 2
-# A signal is seen again within so long of the wall clock, or its model stands still.
-_STALE = timedelta(days=1)
-
-_MONITORS = {
-    SignalKind.DATA_DRIFT: "drift",
-    SignalKind.PREDICTION_DRIFT: "drift",
-    SignalKind.CONCEPT_DRIFT: "losses",
-    SignalKind.ANOMALY: "series",
-}
+_SLACK = timedelta(minutes=10)
+# Losses are told once: so many times as long as it took to find out.
+_LEAST, _MOST = timedelta(hours=1), timedelta(days=1)
 
 
-def find_signals(clickhouse: ClickHouse, rules: Sequence[Rule], now: datetime) -> Iterator[Finding]:
-    """What holds now, by event time: as far as the detector has come."""
-    kinds = sorted({kind.value for rule in rules for kind in _condition(rule).kinds})
-    reached = _reached(clickhouse)
-    seen_since = f"_detected_at > {instant(micros_of(now - _STALE))} AND kind IN ({quoted(kinds)})"
-    for signal in read_signals(clickhouse, seen_since, f"ORDER BY score DESC, signal_id LIMIT {MOST}"):
-        is_concept = signal.kind is SignalKind.CONCEPT_DRIFT
-        lasting = _CONCEPT_IS_NEWS if is_concept else _WINDOWS * timedelta(seconds=signal.window_s)
-        at = reached.get((signal.model, _MONITORS[signal.kind], signal.window_s), signal.until)
-        if at - signal.until <= lasting:
-            yield from (_finding(rule, signal) for rule in rules if _is_asked(rule, signal))
+def findings(
+    rule: Rule, condition: OfSignals, signals: Sequence[tuple[Signal, datetime]], now: datetime | None = None
+) -> Iterator[Finding]:
+    """A finding a signal that goes on, the strongest first: several of the same labels are the first one.
+
+    `now` is for the past: what was not found by then is left out.
+    """
+    for signal, watched_until in sorted(signals, key=lambda each: (-each[0].score, each[0].signal_id)):
+        if (
+            signal.kind in condition.kinds
+            and is_meant(rule, signal.model)
+            and (not condition.subjects or signal.subject in condition.subjects)
+            and signal.score >= condition.min_score
+            and (condition.slices or not signal.segment_key)
+            and (now is None or signal.found_at <= now)
+            and watched_until < goes_on_until(signal)
+        ):
+            yield _finding(rule, signal)
 
 
-def _condition(rule: Rule) -> OfSignals:
-    assert isinstance(rule.condition, OfSignals)
-    return rule.condition
+def goes_on_until(signal: Signal) -> datetime:
+    """Event time up to which it counts as going on, unless it is seen again by then."""
+    window = timedelta(seconds=signal.window_seconds) or min(max(signal.found_at - signal.since, _LEAST), _MOST)
+    return signal.until + _WINDOWS * window + _SLACK
 
 
-def _is_asked(rule: Rule, signal: Signal) -> bool:
-    condition = _condition(rule)
-    return (
-        is_about(rule, signal.model)
-        and signal.kind in condition.kinds
-        and (not condition.subjects or signal.subject in condition.subjects)
-        and signal.score >= condition.min_score
-        and (condition.slices or not signal.segment_key)
-    )
+def longest_s(window_seconds: str) -> str:
+    """SQL of seconds behind `until` by which each signal is over."""
+    most = int(_MOST.total_seconds())
+    return f"{_WINDOWS} * if({window_seconds} = 0, {most}, {window_seconds}) + {int(_SLACK.total_seconds())}"
 
 
-def _reached(clickhouse: ClickHouse) -> dict[tuple[str, str, int], datetime]:
-    """How far detectors have come, by model, kind of monitor and seconds of its steps (0 where it has none)."""
-    reached: dict[tuple[str, str, int], datetime] = {}
-    for model, monitor, reached_us in clickhouse.rows(
-        f"SELECT model, monitor, reached_us FROM {clickhouse.database}.monitors FINAL WHERE reached_us > 0"
-    ):
-        of, _, rest = monitor.partition("/")
-        steps = rest.partition("/")[0]
-        seconds = 0 if of == "losses" else Window.parse(steps).size_s
-        key = (model, of, seconds)
-        at = from_micros(reached_us)
-        reached[key] = max(reached.get(key, at), at)
-    return reached
+def _without_values(signal: Signal) -> str:
+    """What it says, but for a category that it names: who may see values sees the evidence."""
+    for shift in signal.evidence[:1]:
+        return signal.message.replace(f": {shift.name} most of all", "")
+    return signal.message
 
 
 def _finding(rule: Rule, signal: Signal) -> Finding:
-    """The message is made here: that of the signal may name values of features."""
-    where = f" where {signal.segment_key} is {signal.segment}" if signal.segment_key else ""
-    whose = f"{signal.subject} of {signal.model}{where}"
-    is_known = signal.expected is not None and signal.seen is not None
-    moved = f" from {signal.expected:.4g} to {signal.seen:.4g}" if is_known else ""
-    match signal.kind:
-        case SignalKind.CONCEPT_DRIFT:
-            what = f"the mean loss of {signal.model} ({signal.outcome}){where} went{moved or ' elsewhere'}"
-        case SignalKind.ANOMALY:
-            what = f"{whose} is odd" + (f": {signal.seen:.4g} where {signal.expected:.4g} is usual" if is_known else "")
-        case _:
-            what = f"{whose} drifted{moved}"
+    details = Details(
+        message=f"{_without_values(signal)} (n = {signal.n:,}, strength {signal.score:.2f} of 1)",
+        value=signal.seen,
+        expected=signal.expected,
+        n=signal.n,
+        since=signal.since,
+        until=signal.until,
+        shifts=signal.evidence,
+        examples=signal.examples,
+        query=signal.query,
+        command=command_of(signal),
+        signal_id=signal.signal_id,
+    )
+    category = Category.ANOMALY if signal.kind is SignalKind.ANOMALY else Category.DRIFT
     return finding(
-        rule,
-        Category.ANOMALY if signal.kind is SignalKind.ANOMALY else Category.DRIFT,
-        Details(
-            f"{what} since {minute(signal.since)}, strength {signal.score:.2f}, {signal.n:,} values",
-            value=signal.seen, expected=signal.expected, n=signal.n, since=signal.since, until=signal.until,
-            shifts=signal.evidence, examples=signal.examples, query=signal.query,
-            command=command("signals", "--id", signal.signal_id[:12]), signal_id=signal.signal_id,
-        ),
-        model=signal.model, outcome=signal.outcome, subject=signal.subject, segment_key=signal.segment_key,
-        segment=signal.segment,
+        rule, category, details, model=signal.model, kind=signal.kind.value, subject=signal.subject,
+        outcome=signal.outcome, segment_key=signal.segment_key, segment=signal.segment,
     )  # fmt: skip

@@ -1,0 +1,110 @@
+"""What is known of the pipeline itself at present: reports of workers, dead letters, and the ledger."""
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from ....infra.clickhouse import ClickHouse, quote, quoted
+from ....schemas.ledger import LedgerReport
+from ...lookups import instant
+from ...records import from_micros, micros_of
+from .dead_letters import Letters, Why
+from .pipeline import Pipeline, Report
+
+_EXAMPLES = 5
+_LEDGER_EVERY = timedelta(minutes=1)
+# Reading the ledger counts all rows there are: it may take so small a part of the time.
+_REST = 50
+
+
+def read_pipeline(
+    clickhouse: ClickHouse, topics: Collection[str], partitions: int | None, since: datetime | None
+) -> Pipeline:
+    """The last report of each partition of these topics (all without any); of so many partitions, if that is known."""
+    of_topics = f"WHERE _topic IN ({quoted(sorted(topics))}) " if topics else ""
+    reports = [
+        Report(topic, partition, owner, lag, waits_s, behind_s, errors, failed.replace(tzinfo=UTC),
+               reported.replace(tzinfo=UTC))
+        for topic, partition, owner, lag, waits_s, behind_s, errors, failed, reported in clickhouse.rows(
+            "SELECT _topic, partition, owner, lag, waits_s, behind_s, errors, failed_at, reported_at "
+            f"FROM {clickhouse.database}.worker_reports FINAL {of_topics}ORDER BY _topic, partition"
+        )
+    ]  # fmt: skip
+    if partitions is None:
+        return Pipeline(reports)
+    known = {each.place for each in reports}
+    places = [f"{topic}[{partition}]" for topic in sorted(topics) for partition in range(partitions)]
+    return Pipeline(
+        [each for each in reports if each.partition < partitions],
+        [place for place in places if place not in known],
+        since,
+    )
+
+
+def count_letters(clickhouse: ClickHouse, within: timedelta, now: datetime) -> Mapping[str, Letters]:
+    """By topic: what came in so much time before `now`, and what of it could not be read."""
+    return {
+        topic: Letters(int(received), int(dead))
+        for topic, received, dead in clickhouse.rows(
+            "SELECT _topic, sumIf(n, class = 'received'), sumIf(n, class = 'invalid') AS dead "
+            f"FROM {clickhouse.database}.ledger WHERE _ingested_at >= {instant(micros_of(now - within))} "
+            f"AND _ingested_at <= {instant(micros_of(now))} AND class IN ('received', 'invalid') GROUP BY _topic"
+        )
+    }
+
+
+def why_dead(clickhouse: ClickHouse, topic: str, within: timedelta, now: datetime) -> Why | None:
+    """What is wrong with the dead letters of a topic in that time; None if there are none any more."""
+    where = f"_topic = {quote(topic)} AND _ingested_at >= {instant(micros_of(now - within))}"
+    rows = clickhouse.rows(
+        "SELECT reason, any(detail), toUnixTimestamp64Milli(min(min(_ingested_at)) OVER ()), "
+        f"groupArray({_EXAMPLES})(concat(_topic, '[', toString(_partition), '] offset ', toString(_offset))) "
+        f"FROM {clickhouse.database}.dead_letters WHERE {where} GROUP BY reason ORDER BY count() DESC LIMIT 1"
+    )
+    for reason, detail, since_ms, places in rows:
+        return Why(from_micros(since_ms * 1000), reason, detail, tuple(places))
+    return None
+
+
+class LedgerWatch:
+    """Reads the ledger once in a while, on a thread of its own, so that nothing else waits for it."""
+
+    def __init__(self, read: Callable[[], LedgerReport], *, in_background: bool = True) -> None:
+        self._read = read
+        self._pool = ThreadPoolExecutor(1, "ledger") if in_background else None
+        self._running: Future[LedgerReport] | None = None
+        self._began: datetime | None = None
+        self._next: datetime | None = None
+        self._report: LedgerReport | None = None
+
+    def report(self, now: datetime) -> LedgerReport | None:
+        """The last reading that there is; None before the first one. At most one a minute, in 2 % of the time.
+
+        Raises:
+            ServiceUnavailable: ClickHouse did not answer; it is tried again a minute later.
+            DatabaseError: it refused a query.
+        """
+        if self._running is None and (self._next is None or now >= self._next):
+            self._began = now
+            self._running = self._begin()
+        if self._running is not None and self._running.done():
+            done, self._running = self._running, None
+            assert self._began is not None
+            self._next = now + max(_LEDGER_EVERY, _REST * (now - self._began))
+            self._report = done.result()
+        return self._report
+
+    def close(self) -> None:
+        """Let the thread go; a reading that runs is not waited for."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> "Future[LedgerReport]":
+        if self._pool is not None:
+            return self._pool.submit(self._read)
+        future: Future[LedgerReport] = Future()
+        try:
+            future.set_result(self._read())
+        except Exception as exc:
+            future.set_exception(exc)
+        return future
