@@ -19,6 +19,7 @@ def asyncapi_document() -> dict[str, Any]:
         "actions": _channel(topics.actions, "action", "What was done after a prediction.", watermarks=True),
         "feedback": _channel(topics.feedback, "feedback", "How each outcome of each prediction stands."),
         "signals": _channel(topics.signals, "signal", "What detectors found."),
+        "alerts": _channel(topics.alerts, "alert", "What is said of alerts; compacted."),
         "deadLetters": _channel(topics.dead_letters, "deadLetter", "Records that were refused, redacted."),
     }
     return {
@@ -39,6 +40,7 @@ def asyncapi_document() -> dict[str, Any]:
             "receiveActions": _operation("receive", "actions", "Services send, Loopwatch joins."),
             "sendFeedback": _operation("send", "feedback", "At least once; the highest revision of a key holds."),
             "sendSignals": _operation("send", "signals", "At least once; the last one of a `signal_id` holds."),
+            "sendAlerts": _operation("send", "alerts", "At least once; the highest revision of a key holds."),
             "sendDeadLetters": _operation("send", "deadLetters", "At least once."),
         },
         "components": {"messages": _messages()},
@@ -75,6 +77,7 @@ def _messages() -> dict[str, Any]:
         "action": _message("An action", "action", prediction_id, event_headers, examples.ACTION),
         "feedback": _message("An outcome of a prediction", "feedback", model, {}, examples.FEEDBACK),
         "signal": _message("What a detector found", "signal", model, {}, examples.SIGNAL),
+        "alert": _message("An alert", "alert", "The fingerprint.", {}, examples.ALERT),
         "deadLetter": _message(
             "A record that was refused", "dead-letter", "As in the source.", {}, examples.DEAD_LETTER
         ),

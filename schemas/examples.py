@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from .alerts import Alert, AlertState, Change, Details
 from .dead_letters import DeadLetter
 from .errors import RejectReason
 from .events import Action, Generation, Prediction, Retrieved
@@ -87,6 +88,26 @@ SIGNAL = Signal(
     examples=(PREDICTION.prediction_id,),
     query="SELECT hour, mean FROM loopwatch.panes_hourly WHERE model = 'ctr-ranker' AND feature = 'basket_value'",
 )
+
+ALERT = Alert(
+    fingerprint="5b8b0c0d6f2f4f6a9a3f3a5a9d0f2c11",
+    rule="DataDrift",
+    state=AlertState.FIRING,
+    change=Change.FOUND,
+    labels={
+        "alertname": "DataDrift", "severity": "info", "category": "drift", "model": "ctr-ranker",
+        "subject": "basket_value",
+    },
+    annotations={"summary": "basket_value of ctr-ranker drifted"},
+    details=Details(
+        SIGNAL.message, value=31.2, expected=18.4, n=4120, since=SIGNAL.since, until=SIGNAL.until,
+        examples=SIGNAL.examples, command="loopwatch drift ctr-ranker --feature basket_value",
+        signal_id=SIGNAL.signal_id,
+    ),
+    active_at=datetime(2024, 7, 15, 13, 0, 7, tzinfo=UTC),
+    fired_at=datetime(2024, 7, 15, 13, 0, 7, tzinfo=UTC),
+    updated_at=datetime(2024, 7, 15, 13, 0, 7, tzinfo=UTC),
+)  # fmt: skip
 
 DEAD_LETTER = DeadLetter.of(
     "loopwatch.predictions",

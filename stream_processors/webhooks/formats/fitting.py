@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from ....schemas.alerts import Alert, Details
+from ....schemas.alerts import ALERTNAME, CATEGORY, MODEL, SEVERITY, Alert, Details
 from ....schemas.notifications import Notice
 
 LARGEST = 20_000
 """Bytes of a body, as the Standard Webhooks specification advises."""
 
 _LONGEST_TEXT = 1000
+_OURS = (ALERTNAME, MODEL, SEVERITY, CATEGORY)
 
 Body = Callable[[Notice, str], bytes]
 
@@ -24,15 +25,17 @@ def fitting(body: Body, notice: Notice, send_values: bool, external_url: str) ->
     made = body(msgspec.structs.replace(notice, alerts=told), external_url)
     if len(made) <= LARGEST:
         return made
+    # Fewer each time, which ends soon; at last one, and of that only what says which it is.
     bare = tuple(_without_evidence(alert) for alert in told)
-    # Halving ends in a few steps; one alert always fits, its texts being cut.
-    keep = len(bare)
-    while True:
-        left_out = notice.truncated + len(bare) - keep
-        made = body(msgspec.structs.replace(notice, alerts=bare[:keep], truncated=left_out), external_url)
-        if len(made) <= LARGEST or keep == 1:
-            return made
-        keep = max(1, keep * 3 // 4)
+    counts = [len(bare)]
+    while counts[-1] > 1:
+        counts.append(max(1, counts[-1] * 3 // 4))
+    for shown in (*(bare[:count] for count in counts), (_in_short(bare[0]),)):
+        left_out = notice.truncated + len(told) - len(shown)
+        made = body(msgspec.structs.replace(notice, alerts=shown, truncated=left_out), external_url)
+        if len(made) <= LARGEST:
+            break
+    return made
 
 
 def _without_values(alert: Alert) -> Alert:
@@ -45,6 +48,14 @@ def _without_evidence(alert: Alert) -> Alert:
     kept = Details(details.message, value=details.value, threshold=details.threshold, since=details.since, n=details.n,
                    command=details.command, signal_id=details.signal_id)  # fmt: skip
     return msgspec.structs.replace(alert, details=kept)
+
+
+def _in_short(alert: Alert) -> Alert:
+    labels = {name: alert.labels[name] for name in _OURS if name in alert.labels}
+    summary = {name: alert.annotations[name][:200] for name in ("summary",) if name in alert.annotations}
+    return msgspec.structs.replace(
+        alert, labels=labels, annotations=summary, details=Details(alert.details.message[:200])
+    )
 
 
 def _cut(alert: Alert) -> Alert:
