@@ -31,6 +31,7 @@ from .commands import (
     tables,
     topics,
     watermark,
+    webhook,
     worker,
 )
 from .failures import ReportingGroup
@@ -68,6 +69,7 @@ app.command("alerts", rich_help_panel=_ALERTS)(alerts.alerts)
 app.command("ack", rich_help_panel=_ALERTS)(ack.ack)
 app.command("silence", rich_help_panel=_ALERTS)(silence.silence)
 app.command("history", rich_help_panel=_ALERTS)(history.history)
+app.add_typer(webhook.app, name="webhook", rich_help_panel=_ALERTS)
 app.command("sql", rich_help_panel=_LOOK)(sql.sql)
 app.command("doctor", rich_help_panel=_SET_UP)(doctor.doctor)
 app.command("reference", rich_help_panel=_SET_UP)(reference.reference)

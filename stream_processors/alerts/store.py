@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ...infra.clickhouse import ClickHouse
+from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.alerting import Matcher
 from ...schemas.alerts import MODEL, Alert, Details
 from ...schemas.notifications import (
@@ -188,6 +188,23 @@ def store_acknowledgement(inserter: Inserter, said: Acknowledgement, now: dateti
     row = msgspec.structs.asdict(said) | {"_written_at": now}
     token = token_of(["acknowledgements", said.fingerprint, str(now)])
     inserter.insert("acknowledgements", pa.Table.from_pylist([row], _ACKNOWLEDGEMENTS), token, ())
+
+
+def revive_dead(clickhouse: ClickHouse, id_begins: str, receiver: str, since: datetime | None, now: datetime) -> int:
+    """Put notifications that were given up on their way again, to be given up after as long as before."""
+    database = clickhouse.database
+    said = ["state = 'dead'", f"startsWith(notification_id, {quote(id_begins)})"]
+    said += [f"receiver = {quote(receiver)}"] if receiver else []
+    said += [f"created_at >= {_literal(since)}"] if since is not None else []
+    which = " AND ".join(said)
+    ((n,),) = clickhouse.rows(f"SELECT count() FROM {database}.notifications FINAL WHERE {which}")
+    clickhouse.command(
+        f"INSERT INTO {database}.notifications (notification_id, receiver, group_key, state, told, firing, body, "
+        "attempts, next_at, created_at, updated_at) SELECT notification_id, receiver, group_key, 'pending', told, "
+        f"firing, body, attempts, {_literal(now)}, {_literal(now)}, {_literal(now)} "
+        f"FROM {database}.notifications FINAL WHERE {which}"
+    )
+    return int(n)
 
 
 def _read_notifications(clickhouse: ClickHouse, which: str, order: str, body: str = "body") -> list[Notification]:
