@@ -187,7 +187,7 @@ class JoinWorker:
         """Join batches in this order, with one look into ClickHouse for all of them."""
         # Only here may entries leave memory: from planning the lookup until the join they must stay.
         self._hand_on_stored()
-        joined = Round()
+        joined = Round(self._flushes.open, self._now_us())
         for _, batch in ready:
             processor = self._partitions[batch.partition]
             if batch.after >= processor.next_offset(batch.topic):
@@ -196,7 +196,7 @@ class JoinWorker:
                 )
             joined.add(processor, batch.topic, batch.records)
         stored = await self._calls.find(joined.unknown, joined.next_offsets) if joined.unknown else {}
-        joined.join(stored, self._flushes.open, self._now_us())
+        joined.join(stored)
         if ready and self._oldest_batch_s is None:
             self._oldest_batch_s = time.monotonic()
         for event, batch in ready:

@@ -17,7 +17,7 @@ from .commons import Commons
 from .held import HeldState
 from .hot_state import HotState
 from .known_ids import KnownIds
-from .output import HOUR_US, ActionRow, Count, OutcomeRow, Output, SettledAction, by_model_and_hour
+from .output import HOUR_US, Accepted, ActionRow, Count, OutcomeRow, Output, SettledAction, by_model_and_hour
 from .rules import OutcomeRule, Rules
 from .slices import add_segments
 from .state import Acted, Entry, Stored
@@ -74,8 +74,11 @@ class PartitionJoin:
         stored: Mapping[str, Stored],
         out: Output,
         flush: int,
-    ) -> None:
-        """Take in predictions, with offsets and event times (µs). `stored` is what was found of the unknown ids."""
+    ) -> Accepted:
+        """Take in predictions, with offsets and event times (µs), and return those to store.
+
+        `stored` is what was found of the unknown ids.
+        """
         hot, held, timers = self.hot.entries, self.held.entries, self._timers
         common_of, watermark_us = self._commons.of, self.watermark.us
         model, rules = "", None
@@ -111,6 +114,7 @@ class PartitionJoin:
             if found is not None or prediction_id in held:
                 self._meet_earlier_actions(prediction_id, entry, found, out)
         self.known.add(fresh)
+        accepted = Accepted(offsets, ts_us, events)
         if duplicates:
             for index in duplicates:
                 at = Count(
@@ -118,12 +122,10 @@ class PartitionJoin:
                 )
                 out.counts[at] += 1
             gone = set(duplicates)
-            kept = [index for index in range(len(events)) if index not in gone]
-            offsets, ts_us = [offsets[index] for index in kept], [ts_us[index] for index in kept]
-            events = [events[index] for index in kept]
-        out.predictions.add(self.partition, self.watermark.us, offsets, ts_us, events)
-        for (of_model, hour), n in by_model_and_hour(events, ts_us).items():
+            accepted = accepted.only(index for index in range(len(events)) if index not in gone)
+        for (of_model, hour), n in by_model_and_hour(accepted.events, accepted.ts_us).items():
             out.counts[Count(False, self.partition, of_model, hour, PredictionClass.ACCEPTED)] += n
+        return accepted
 
     def actions(
         self,

@@ -12,11 +12,12 @@ from loopwatch.schemas.feedback import FeedbackStatus
 from loopwatch.schemas.ledger import ActionClass, IgnoreReason
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.join.commons import Common
-from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow, PredictionRows, SettledAction
+from loopwatch.stream_processors.join.output import Accepted, ActionRow, Count, OutcomeRow, SettledAction
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Entry
 from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Refused
+from loopwatch.stream_processors.prediction_rows import PredictionRows
 from loopwatch.stream_processors.sink import columns
 from loopwatch.stream_processors.sink.source import Source
 
@@ -28,7 +29,7 @@ MICROS = pa.timestamp("us", "UTC")
 
 def predictions(*events: Prediction) -> pa.Table:
     rows = PredictionRows()
-    rows.add(2, NEVER, range(10, 10 + len(events)), [NOON_US] * len(events), events)
+    rows.add(2, NEVER, Accepted(range(10, 10 + len(events)), [NOON_US] * len(events), events))
     return columns.predictions(rows, SOURCE)
 
 
@@ -102,7 +103,7 @@ def test_a_row_says_where_it_came_from() -> None:
 
 def test_event_times_are_exact_to_the_microsecond() -> None:
     rows = PredictionRows()
-    rows.add(0, NEVER, [0], [7_258_118_399_999_999], [prediction("p")])
+    rows.add(0, NEVER, Accepted([0], [7_258_118_399_999_999], [prediction("p")]))
     assert only(columns.predictions(rows, SOURCE))["ts"] == datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
