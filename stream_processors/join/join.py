@@ -7,6 +7,7 @@ says so (`stored`), and only then may entries leave memory. What is in memory or
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import compress, filterfalse
 from operator import attrgetter
 
 from ...schemas.events import Action, Prediction
@@ -57,14 +58,10 @@ class PartitionJoin:
 
     def unknown_to_memory(self, prediction_ids: Iterable[str]) -> list[str]:
         """The ids, each once, that ClickHouse may know more about than memory does: look them up before the batch."""
-        hot, held = self.hot.entries, self.held.entries
-        cold = {
-            prediction_id
-            for prediction_id in prediction_ids
-            if prediction_id not in hot and not ((waiting := held.get(prediction_id)) and waiting.complete)
-        }
-        asked = list(cold)
-        return [prediction_id for prediction_id, maybe in zip(asked, self.known.maybe(asked), strict=True) if maybe]
+        cold = list(filterfalse(self.hot.entries.__contains__, prediction_ids))
+        if held := self.held.entries:
+            cold = [each for each in cold if not ((waiting := held.get(each)) and waiting.complete)]
+        return list(dict.fromkeys(compress(cold, self.known.maybe(cold))))
 
     def predictions(
         self,
@@ -344,7 +341,9 @@ class PartitionJoin:
     def _emit(
         self, prediction_id: str, entry: Entry, rule: OutcomeRule, out: Output, *, from_action: bool = True
     ) -> None:
-        counting = self._counting(entry, rule)
+        """Emit an outcome for which an action counts."""
+        acted = entry.acted or {}
+        counting = list(acted.values()) if len(acted) == 1 else self._counting(entry, rule)
         combined = combine(rule.outcome.combine, rule.outcome.label, counting)
         was_expired = bool(entry.expired & rule.bit)
         out.outcomes.append(
