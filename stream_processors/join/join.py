@@ -27,6 +27,9 @@ from .timers import Timers
 from .watermark import NEVER, Watermark
 
 _SOMETHING_STORED = Stored()
+# Members of enums that nearly every event asks for: a look into the class costs 0.1 µs in Python 3.11.
+_MATCHED, _LATE_REVISED = ActionClass.MATCHED, ActionClass.LATE_REVISED
+_OUTCOME_MATCHED, _OUTCOME_REVISED = FeedbackStatus.MATCHED, FeedbackStatus.REVISED
 _offset_of = attrgetter("offset")
 
 
@@ -290,7 +293,7 @@ class PartitionJoin:
         """What an action is to its prediction, given the outcomes it counts for."""
         if not bits:
             return ActionClass.IGNORED, entry.rules.why_ignored(acted)
-        return (ActionClass.MATCHED if bits & ~entry.expired else ActionClass.LATE_REVISED), None
+        return (_MATCHED if bits & ~entry.expired else _LATE_REVISED), None
 
     def _settled(self, prediction_id: str, entry: Entry, acted: Acted, bits: int) -> SettledAction:
         action_class, reason = self._class_of(entry, acted, bits)
@@ -348,7 +351,7 @@ class PartitionJoin:
         was_expired = bool(entry.expired & rule.bit)
         out.outcomes.append(
             OutcomeRow(
-                prediction_id, entry, rule.name, FeedbackStatus.REVISED if was_expired else FeedbackStatus.MATCHED,
+                prediction_id, entry, rule.name, _OUTCOME_REVISED if was_expired else _OUTCOME_MATCHED,
                 combined.label, combined.label_value, combined.action_id, combined.ts_us, len(counting),
                 rule.revision(len(counting), expired=was_expired), self.partition, from_action,
                 max(map(_offset_of, counting)) if from_action else self.last_prediction_offset,
