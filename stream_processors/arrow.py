@@ -17,11 +17,21 @@ from ..schemas.events import FeatureValue, Scalar
 from ..schemas.labels import number_text
 
 MICROS = pa.timestamp("us", "UTC")
+_NO_NAMES = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))
 _IS_TEXT = {float: False, int: False, type(None): False, str: True, bool: True}
 _BOOLEAN = {True: "true", False: "false"}
 
 _values_of = methodcaller("values")
 _Integers = npt.NDArray[np.int64]
+_CodeArray = npt.NDArray[np.int32]
+
+
+class _Codes(dict[str, int]):
+    """Numbers texts in the order they come."""
+
+    def __missing__(self, text: str) -> int:
+        code = self[text] = len(self)
+        return code
 
 
 def constant(value: Any, count: int, type_: pa.DataType) -> pa.Array:
@@ -58,7 +68,8 @@ def numbers(values: Sequence[Scalar]) -> pa.Array:
 
 def names(texts: Sequence[str]) -> pa.Array:
     """A column of few different texts."""
-    return pa.array(texts, pa.string()).dictionary_encode()
+    keys = _Codes()
+    return _coded(np.fromiter(map(keys.__getitem__, texts), np.int32, len(texts)), keys)
 
 
 def name(text: str, count: int) -> pa.Array:
@@ -68,6 +79,8 @@ def name(text: str, count: int) -> pa.Array:
 
 def mapping(rows: Sequence[Mapping[str, Any] | None], value_type: pa.DataType) -> pa.Array:
     """A map column from mappings, None meaning empty."""
+    if not any(rows):
+        return pa.MapArray.from_arrays(constant(0, len(rows) + 1, pa.int32()), _NO_NAMES, pa.array([], value_type))
     ends, codes, keys, values = _flat(rows)
     return _map_from(ends, codes, keys, pa.array(values, value_type))
 
@@ -90,26 +103,21 @@ def features(rows: Sequence[Mapping[str, FeatureValue] | None]) -> tuple[pa.Arra
     )
 
 
-def _flat(rows: Sequence[Mapping[str, Any] | None]) -> tuple[_Integers, _Integers, pa.Array, npt.NDArray[np.object_]]:
+def _flat(rows: Sequence[Mapping[str, Any] | None]) -> tuple[_Integers, _CodeArray, _Codes, npt.NDArray[np.object_]]:
     """Mappings laid end to end: where each ends (after a 0), the code of each key, the keys, the values."""
     ends = np.zeros(len(rows) + 1, np.int64)
     filled = list(filter(None, rows))
     if filled:
         np.cumsum([len(row) if row else 0 for row in rows], out=ends[1:])
     keys = _Codes()
-    codes = np.fromiter(map(keys.__getitem__, chain.from_iterable(filled)), np.int64, ends[-1])
+    codes = np.fromiter(map(keys.__getitem__, chain.from_iterable(filled)), np.int32, ends[-1])
     values = np.fromiter(chain.from_iterable(map(_values_of, filled)), object, ends[-1])
-    return ends, codes, pa.array(list(keys), pa.string()), values
+    return ends, codes, keys, values
 
 
-def _map_from(ends: _Integers, codes: _Integers, keys: pa.Array, values: pa.Array) -> pa.Array:
-    coded = pa.DictionaryArray.from_arrays(codes.astype(np.int32), keys)
-    return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), coded, values)
+def _map_from(ends: _Integers, codes: _CodeArray, keys: _Codes, values: pa.Array) -> pa.Array:
+    return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), _coded(codes, keys), values)
 
 
-class _Codes(dict[str, int]):
-    """Numbers texts in the order they come."""
-
-    def __missing__(self, text: str) -> int:
-        code = self[text] = len(self)
-        return code
+def _coded(codes: _CodeArray, keys: _Codes) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(codes, pa.array(list(keys), pa.string()))

@@ -1,7 +1,6 @@
 """Predictions to store: Arrow columns of their table, made of each batch at once, so that its events die young.
 
-Events that wait for the end of a flush take four times the memory of their columns, and come from there back into a
-processor's caches for twice the time.
+Events that wait for the end of a flush take four times the memory of their columns, and come back out of it cold.
 """
 
 import msgspec

@@ -96,6 +96,27 @@ def test_a_predicted_value_is_kept_as_text_and_as_the_number_it_is() -> None:
     assert table.column("prediction_value").to_pylist() == [12.5, 3.0, 1.0, 0.0, None, None, None, 2.0**63]
 
 
+def test_rows_of_several_batches_are_one_table_whatever_their_names() -> None:
+    rows = PredictionRows()
+    rows.add(2, NEVER, Accepted([10], [NOON_US], [Prediction("p", "m", NOON, "1", features={"a": 1.0, "b": "x"})]))
+    rows.add(
+        3,
+        NOON_US,
+        Accepted(
+            [4, 6], [NOON_US] * 2, [Prediction("q", "n", NOON, "2", features={"b": "y", "c": 2}), prediction("r")]
+        ),
+    )
+    rows.add(1, NEVER, Accepted([], [], []))
+    table = columns.predictions(rows, SOURCE)
+    assert (len(rows), rows.partitions) == (3, {2, 3})
+    assert {column.num_chunks for column in table.columns} == {1}
+    assert table["features_num"].to_pylist() == [[("a", 1.0)], [("c", 2.0)], []]
+    assert table["features_cat"].to_pylist() == [[("b", "x")], [("b", "y")], []]
+    assert table["version"].to_pylist()[:2] == ["1", "2"]
+    assert table["_partition"].to_pylist() == [2, 3, 3]
+    assert table["_offset"].to_pylist() == [10, 4, 6]
+
+
 def test_a_row_says_where_it_came_from() -> None:
     row = only(predictions(prediction("p")))
     assert [row[name] for name in ("_topic", "_topic_id", "_partition", "_offset")] == ["t.predictions", "P1", 2, 10]
