@@ -93,11 +93,11 @@ class ClickHouse:
         with self._translated():
             return self.client.command(sql)
 
-    def insert(self, statement: str, block: bytes, token: str) -> None:
+    def insert(self, statement: str, block: pa.Buffer, token: str) -> None:
         """Insert one Arrow stream with `statement` (``INSERT … FORMAT ArrowStream``), at most once for a token."""
         settings = dict(INSERT_SETTINGS) | {"insert_deduplication_token": token}
         with self._translated():
-            self.client.raw_insert("", insert_block=statement.encode() + b"\n" + block, settings=settings)
+            self.client.raw_insert("", insert_block=b"\n".join((statement.encode(), block)), settings=settings)
 
     def close(self) -> None:
         """Drop the connection."""

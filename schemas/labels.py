@@ -43,6 +43,9 @@ NEGATIVE = Label("negative", 0.0)
 UNLABELLED = Label(None, None)
 _TRUE = Label("true", 1.0)
 _FALSE = Label("false", 0.0)
+# A member of an enum costs 0.1 µs at every look in Python 3.11.
+_BY_POSITIVE = LabelRule.POSITIVE
+_BY_FIRST, _BY_LAST, _BY_MAX, _BY_SUM = Combine.FIRST, Combine.LAST, Combine.MAX, Combine.SUM
 
 
 def number_text(number: float) -> str:
@@ -68,7 +71,7 @@ def label_of(rule: LabelRule, value: ActionValue) -> Label:
     >>> label_of(LabelRule.VALUE, 12.5), label_of(LabelRule.VALUE, "12.5"), label_of(LabelRule.VALUE, None)
     (Label(text='12.5', value=12.5), Label(text='12.5', value=None), Label(text='true', value=1.0))
     """
-    if rule is LabelRule.POSITIVE:
+    if rule is _BY_POSITIVE:
         return POSITIVE
     if value is None or value is True:
         return _TRUE
@@ -109,21 +112,21 @@ def combine(combine_by: Combine, rule: LabelRule, actions: Sequence[CountingActi
     """
     if not actions:
         raise ValueError("no action to combine")
-    if len(actions) == 1 and combine_by is not Combine.SUM:
+    if len(actions) == 1 and combine_by is not _BY_SUM:
         return _decided_by(rule, actions[0])
-    if combine_by is Combine.FIRST:
+    if combine_by is _BY_FIRST:
         return _decided_by(rule, min(actions, key=_when))
-    if combine_by is Combine.LAST:
+    if combine_by is _BY_LAST:
         return _decided_by(rule, max(actions, key=_when))
     numeric = [(number, action) for action in actions if (number := _number(rule, action.value)) is not None]
     if not numeric:
         return _decided_by(rule, max(actions, key=_when))
-    if combine_by is Combine.MAX:
+    if combine_by is _BY_MAX:
         highest = max(number for number, _ in numeric)
         return _decided_by(rule, min((action for number, action in numeric if number == highest), key=_when))
     total = _exact_sum([number for number, _ in numeric])
     latest = max((action for _, action in numeric), key=_when)
-    text = POSITIVE.text if rule is LabelRule.POSITIVE else number_text(total)
+    text = POSITIVE.text if rule is _BY_POSITIVE else number_text(total)
     return Combined(text, total, latest.action_id, latest.ts_us)
 
 

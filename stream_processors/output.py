@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from ..schemas.decode import Rejected
 from .engine.batches import RecordBatch
 from .join.output import Output
+from .prediction_rows import PredictionRows
 from .records import Misrouted
 
 
@@ -49,6 +50,7 @@ class Flush:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.predictions = PredictionRows()
         self.output = Output()
         self.refused: list[Refused] = []
         self.forwards: list[Forward] = []
@@ -68,7 +70,7 @@ class Flush:
         return len(self) >= rows or self.size_bytes >= size_bytes
 
     def __len__(self) -> int:
-        return len(self.output) + len(self.refused) + len(self.forwards)
+        return len(self.predictions) + len(self.output) + len(self.refused) + len(self.forwards)
 
     @property
     def empty(self) -> bool:

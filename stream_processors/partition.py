@@ -11,7 +11,7 @@ from ..schemas.errors import PoisonLimitExceeded
 from ..schemas.ledger import ActionClass, IgnoreReason, PredictionClass
 from .former_lives import Unfinished
 from .join.join import PartitionJoin
-from .join.output import HOUR_US, Count, Output, PredictionRows, SettledAction, by_model_and_hour
+from .join.output import HOUR_US, Count, Output, SettledAction, by_model_and_hour
 from .join.rules import Rules
 from .join.state import Stored
 from .join.sweeps import MINUTE_US
@@ -128,9 +128,9 @@ class PartitionProcessor:
         if batch.closed_us is not None:
             clock.close(batch.closed_us, now_us, self.limits.live_within_us)
         clock.idle = False
-        out = flush.output
+        out, stored_until = flush.output, source.position.rows_until
         # Rows of a flush that did not end are stored already, and must not be stored again.
-        unfinished = bool(batch.events) and batch.offsets[0] <= source.position.rows_until
+        unfinished = bool(batch.events) and batch.offsets[0] <= stored_until
         joined = Output() if unfinished else out
         if of_actions:
             retired = self._retired if unfinished else frozenset()
@@ -138,10 +138,13 @@ class PartitionProcessor:
         else:
             if batch.events:
                 self.join.last_prediction_offset = batch.offsets[-1]
-            self.join.predictions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number)
+            accepted = self.join.predictions(batch.offsets, batch.ts_us, batch.events, stored, joined, flush.number)
+            if unfinished:
+                accepted = accepted.after(stored_until)
+            flush.predictions.add(self.partition, self.join.watermark.us, accepted)
         if unfinished:
-            self._leave_out_stored(joined, source.position.rows_until)
-            out.extend(joined)
+            self._settle_unfinished(joined)
+            out.extend(joined, after=stored_until)
         self._count(of_actions, batch, out, now_us)
         for record, rejected in batch.rejected:
             if record.offset > source.position.refused_until:
@@ -202,17 +205,8 @@ class PartitionProcessor:
         """Say whether everything in the topic has been read, for some seconds now."""
         self._inputs[topic].clock.idle = idle
 
-    def _leave_out_stored(self, joined: Output, until: int) -> None:
-        rows = joined.predictions
-        kept = [index for index, offset in enumerate(rows.offsets) if offset > until]
-        joined.predictions = PredictionRows()
-        joined.predictions.add(
-            self.partition,
-            self.join.watermark.us,
-            [rows.offsets[index] for index in kept],
-            [rows.ts_us[index] for index in kept],
-            [rows.events[index] for index in kept],
-        )
+    def _settle_unfinished(self, joined: Output) -> None:
+        """Say of actions that are stored already what they are now, where that is something else."""
         for row in joined.actions:
             before = self._unfinished.get(row.offset)
             # What it is now holds, unless it waits: then its final class will be written when it is known.
@@ -231,7 +225,6 @@ class PartitionProcessor:
                         row.reason,
                     )
                 )
-        joined.actions = [row for row in joined.actions if row.offset > until]
 
     def _count(self, of_actions: bool, batch: SortedOut[Any], out: Output, now_us: int) -> None:
         partition, now_hour = self.partition, now_us // HOUR_US

@@ -37,6 +37,8 @@ log = logger(__name__)
 _SWEEP_IDS = 20_000
 _INBOX_BATCHES = 16
 _TAKE_AHEAD_S = 10.0
+# Lingers, in a backlog.
+_PATIENCE = 4
 
 
 class JoinWorker:
@@ -132,7 +134,7 @@ class JoinWorker:
                 self._note_idle(consumer)
                 await self._sweep()
                 lingered = self._oldest_batch_s is not None and (
-                    time.monotonic() - self._oldest_batch_s >= self._settings.flush_linger_s
+                    time.monotonic() - self._oldest_batch_s >= self._linger_s
                 )
                 if not self._flushes.writing and (lingered or self._oldest_batch_s is None):
                     await self._seal()
@@ -192,7 +194,7 @@ class JoinWorker:
         """Join batches in this order, with one look into ClickHouse for all of them."""
         # Only here may entries leave memory: from planning the lookup until the join they must stay.
         self._hand_on_stored()
-        joined = Round()
+        joined = Round(self._flushes.open, self._now_us())
         for _, batch in ready:
             processor = self._partitions[batch.partition]
             if batch.after >= processor.next_offset(batch.topic):
@@ -201,7 +203,7 @@ class JoinWorker:
                 )
             joined.add(processor, batch.topic, batch.records)
         stored = await self._calls.find(joined.unknown, joined.next_offsets) if joined.unknown else {}
-        joined.join(stored, self._flushes.open, self._now_us())
+        joined.join(stored)
         if ready and self._oldest_batch_s is None:
             self._oldest_batch_s = time.monotonic()
         for event, batch in ready:
@@ -241,6 +243,12 @@ class JoinWorker:
             self._stored[TP(mark.topic, mark.partition)] = mark.last_offset + 1
         for count, n in flush.output.counts.items():
             metrics.EVENTS.labels(self._topics[count.of_actions].name, count.event_class).inc(n)
+
+    @property
+    def _linger_s(self) -> float:
+        """How long a batch waits for more. In a backlog nobody waits for it, and full flushes cost ClickHouse less."""
+        in_backlog = self.behind > self._settings.flush_rows
+        return self._settings.flush_linger_s * (_PATIENCE if in_backlog else 1)
 
     def _hand_on_stored(self) -> None:
         for processor in self._partitions.values():

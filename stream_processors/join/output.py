@@ -1,7 +1,7 @@
 """What the join says of a stretch of input: rows to store, feedback to publish, counts for the ledger."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -14,35 +14,25 @@ from .state import Entry
 HOUR_US = 3_600_000_000
 
 
-class PredictionRows:
-    """Predictions to store, column by column: event times, and the watermark at acceptance, in µs."""
+class Accepted(NamedTuple):
+    """Predictions of a batch that are neither duplicates nor anybody else's, to be stored. Event times are µs."""
 
-    __slots__ = ("events", "offsets", "partitions", "ts_us", "watermarks_us")
+    offsets: Sequence[int]
+    ts_us: Sequence[int]
+    events: Sequence[Prediction]
 
-    def __init__(self) -> None:
-        self.events: list[Prediction] = []
-        self.ts_us: list[int] = []
-        self.partitions: list[int] = []
-        self.offsets: list[int] = []
-        self.watermarks_us: list[int] = []
+    def after(self, offset: int) -> "Accepted":
+        """Those behind an offset."""
+        return self.only([index for index, own in enumerate(self.offsets) if own > offset])
 
-    def __len__(self) -> int:
-        return len(self.events)
-
-    def add(
-        self,
-        partition: int,
-        watermark_us: int,
-        offsets: Sequence[int],
-        ts_us: Sequence[int],
-        events: Sequence[Prediction],
-    ) -> None:
-        """Add the accepted predictions of a batch."""
-        self.events += events
-        self.ts_us += ts_us
-        self.partitions += [partition] * len(events)
-        self.offsets += offsets
-        self.watermarks_us += [watermark_us] * len(events)
+    def only(self, indexes: Iterable[int]) -> "Accepted":
+        """Those at these positions."""
+        kept = list(indexes)
+        return Accepted(
+            [self.offsets[index] for index in kept],
+            [self.ts_us[index] for index in kept],
+            [self.events[index] for index in kept],
+        )
 
 
 class ActionRow(Struct, gc=False):
@@ -112,24 +102,17 @@ class Output:
     """Collects until a flush takes it; shared by the partitions of a worker."""
 
     def __init__(self) -> None:
-        self.predictions = PredictionRows()
         self.actions: list[ActionRow] = []
         self.settled: list[SettledAction] = []
         self.outcomes: list[OutcomeRow] = []
         self.counts: Counter[Count] = Counter()
 
-    def extend(self, other: "Output") -> None:
-        """Add everything of another output."""
-        rows = other.predictions
-        self.predictions.events += rows.events
-        self.predictions.ts_us += rows.ts_us
-        self.predictions.partitions += rows.partitions
-        self.predictions.offsets += rows.offsets
-        self.predictions.watermarks_us += rows.watermarks_us
-        self.actions += other.actions
+    def extend(self, other: "Output", after: int) -> None:
+        """Add everything of another output, but actions only from behind the offset `after`."""
+        self.actions += [row for row in other.actions if row.offset > after]
         self.settled += other.settled
         self.outcomes += other.outcomes
         self.counts.update(other.counts)
 
     def __len__(self) -> int:
-        return len(self.predictions) + len(self.actions) + len(self.settled) + len(self.outcomes)
+        return len(self.actions) + len(self.settled) + len(self.outcomes)

@@ -102,8 +102,8 @@ def _is_fenced(exc: Exception) -> bool:
     return f"Code: {FENCED_CODE}" in str(exc) or getattr(exc, "code", None) == FENCED_CODE
 
 
-def _arrow_stream(rows: pa.Table) -> bytes:
+def _arrow_stream(rows: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows.combine_chunks())
-    return sink.getvalue().to_pybytes()
+    return sink.getvalue()

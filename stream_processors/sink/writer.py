@@ -88,10 +88,10 @@ class FlushWriter:
 
     def _store_outcomes(self, flush: Flush, source: Source) -> None:
         # In this order: recovery finds a timeout that was not published by its prediction.
-        predictions, outcomes = flush.output.predictions, flush.output.outcomes
+        predictions, outcomes = flush.predictions, flush.output.outcomes
         if predictions:
             rows = columns.predictions(predictions, source)
-            self._insert("predictions", rows, flush, set(predictions.partitions))
+            self._insert("predictions", rows, flush, predictions.partitions)
         if outcomes:
             rows = columns.feedback(outcomes, source)
             self._insert("feedback", rows, flush, {row.partition for row in outcomes})

@@ -33,7 +33,8 @@ from loopwatch.stream_processors.evaluate.panes import (
     slices,
     volumes,
 )
-from loopwatch.stream_processors.join.output import PredictionRows
+from loopwatch.stream_processors.join.output import Accepted
+from loopwatch.stream_processors.prediction_rows import PredictionRows
 from loopwatch.stream_processors.sink import columns
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
@@ -109,7 +110,8 @@ class Store:
         decoded, times = prediction_decoder().decode, [_micros(event) for event in events]
         rows = PredictionRows()
         offsets = range(self.offset, self.offset + len(events))
-        rows.add(self.partition, 0, list(offsets), times, [decoded(msgspec.json.encode(event)) for event in events])
+        parsed = [decoded(msgspec.json.encode(event)) for event in events]
+        rows.add(self.partition, 0, Accepted(offsets, times, parsed))
         self.offset += len(events)
         self.ingested_ms += 1
         table = columns.predictions(rows, Source(*TOPICS, self.ingested_ms))

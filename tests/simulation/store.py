@@ -20,8 +20,10 @@ from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Acted, Stored, StoredPrediction
 from loopwatch.stream_processors.join.sweeps import MINUTE_US, Sweep
 from loopwatch.stream_processors.join.watermark import NEVER
+from loopwatch.stream_processors.lookups import scalar_of
 from loopwatch.stream_processors.output import Checkpoint, Flush
 from loopwatch.stream_processors.recompute.derive import Answer, Derived, Written, derive
+from loopwatch.stream_processors.records import micros_of
 from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
 
 from .log import ACTIONS, PREDICTIONS, TOPIC_IDS, Log
@@ -98,7 +100,7 @@ class Store:
         # Written at the same time: any of them may be next.
         tables: list[list[tuple[set[int], Callable[[], None]]]] = [
             [
-                (set(out.predictions.partitions), lambda: self._insert_predictions(flush)),
+                (flush.predictions.partitions, lambda: self._insert_predictions(flush)),
                 ({row.partition for row in out.outcomes}, lambda: self._insert_feedback(flush)),
             ],
             [
@@ -346,15 +348,14 @@ class Store:
     # What writer.py stores.
 
     def _insert_predictions(self, flush: Flush) -> None:
-        rows = flush.output.predictions
-        for event, ts_us, partition, offset, watermark_us in zip(
-            rows.events, rows.ts_us, rows.partitions, rows.offsets, rows.watermarks_us, strict=True
-        ):
+        rows = flush.predictions
+        for row in rows.table().to_pylist() if rows else ():
             stored = StoredPrediction(
-                ts_us=ts_us, accepted_us=max(0, watermark_us), model=event.model, version=event.version,
-                prediction=event.prediction, score=event.score, segments=event.segments, variants=event.variants,
+                ts_us=micros_of(row["ts"]), accepted_us=micros_of(row["_watermark"]), model=row["model"],
+                version=row["version"], prediction=scalar_of(row["prediction"], row["prediction_value"]),
+                score=row["score"], segments=dict(row["segments"]) or None, variants=dict(row["variants"]) or None,
             )  # fmt: skip
-            self.predictions[event.prediction_id].append(PredictionRow(stored, partition, offset))
+            self.predictions[row["prediction_id"]].append(PredictionRow(stored, row["_partition"], row["_offset"]))
 
     def _insert_actions(self, flush: Flush) -> None:
         for row in flush.output.actions:

@@ -81,7 +81,7 @@ class SimulatedWorker:
         Returns the number of records.
         """
         self._hand_on_stored()
-        joined = Round()
+        joined = Round(self._flush, self._now_us)
         read = 0
         for topic, partition, limit in fetches:
             records = self._log.read(topic, partition, self._fetched[topic, partition], limit)
@@ -90,7 +90,7 @@ class SimulatedWorker:
                 self._fetched[topic, partition] = records[-1].offset + 1
                 joined.add(self.partitions[partition], topic, records)
         stored = self._store.find(joined.unknown, joined.next_offsets, self._rules.epochs) if joined.unknown else {}
-        joined.join(stored, self._flush, self._now_us)
+        joined.join(stored)
         if len(self._flush) >= self._flush_rows:
             self.seal()
         return read

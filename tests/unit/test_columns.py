@@ -12,11 +12,12 @@ from loopwatch.schemas.feedback import FeedbackStatus
 from loopwatch.schemas.ledger import ActionClass, IgnoreReason
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.join.commons import Common
-from loopwatch.stream_processors.join.output import ActionRow, Count, OutcomeRow, PredictionRows, SettledAction
+from loopwatch.stream_processors.join.output import Accepted, ActionRow, Count, OutcomeRow, SettledAction
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Entry
 from loopwatch.stream_processors.join.watermark import NEVER
 from loopwatch.stream_processors.output import Checkpoint, Refused
+from loopwatch.stream_processors.prediction_rows import PredictionRows
 from loopwatch.stream_processors.sink import columns
 from loopwatch.stream_processors.sink.source import Source
 
@@ -28,7 +29,7 @@ MICROS = pa.timestamp("us", "UTC")
 
 def predictions(*events: Prediction) -> pa.Table:
     rows = PredictionRows()
-    rows.add(2, NEVER, range(10, 10 + len(events)), [NOON_US] * len(events), events)
+    rows.add(2, NEVER, Accepted(range(10, 10 + len(events)), [NOON_US] * len(events), events))
     return columns.predictions(rows, SOURCE)
 
 
@@ -95,6 +96,27 @@ def test_a_predicted_value_is_kept_as_text_and_as_the_number_it_is() -> None:
     assert table.column("prediction_value").to_pylist() == [12.5, 3.0, 1.0, 0.0, None, None, None, 2.0**63]
 
 
+def test_rows_of_several_batches_are_one_table_whatever_their_names() -> None:
+    rows = PredictionRows()
+    rows.add(2, NEVER, Accepted([10], [NOON_US], [Prediction("p", "m", NOON, "1", features={"a": 1.0, "b": "x"})]))
+    rows.add(
+        3,
+        NOON_US,
+        Accepted(
+            [4, 6], [NOON_US] * 2, [Prediction("q", "n", NOON, "2", features={"b": "y", "c": 2}), prediction("r")]
+        ),
+    )
+    rows.add(1, NEVER, Accepted([], [], []))
+    table = columns.predictions(rows, SOURCE)
+    assert (len(rows), rows.partitions) == (3, {2, 3})
+    assert {column.num_chunks for column in table.columns} == {1}
+    assert table["features_num"].to_pylist() == [[("a", 1.0)], [("c", 2.0)], []]
+    assert table["features_cat"].to_pylist() == [[("b", "x")], [("b", "y")], []]
+    assert table["version"].to_pylist()[:2] == ["1", "2"]
+    assert table["_partition"].to_pylist() == [2, 3, 3]
+    assert table["_offset"].to_pylist() == [10, 4, 6]
+
+
 def test_a_row_says_where_it_came_from() -> None:
     row = only(predictions(prediction("p")))
     assert [row[name] for name in ("_topic", "_topic_id", "_partition", "_offset")] == ["t.predictions", "P1", 2, 10]
@@ -102,7 +124,7 @@ def test_a_row_says_where_it_came_from() -> None:
 
 def test_event_times_are_exact_to_the_microsecond() -> None:
     rows = PredictionRows()
-    rows.add(0, NEVER, [0], [7_258_118_399_999_999], [prediction("p")])
+    rows.add(0, NEVER, Accepted([0], [7_258_118_399_999_999], [prediction("p")]))
     assert only(columns.predictions(rows, SOURCE))["ts"] == datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 

@@ -61,7 +61,7 @@ def position(topic: str, **fields: object) -> TopicPosition:
 def test_records_before_the_position_are_left_out() -> None:
     partition = Partition(predictions=position(PREDICTIONS, next_offset=2))
     partition.reads(PREDICTIONS, *(record(offset, prediction(str(offset))) for offset in range(4)))
-    assert partition.flush.output.predictions.offsets == [2, 3]
+    assert partition.flush.predictions.table()["_offset"].to_pylist() == [2, 3]
     assert partition.processor.next_offset(PREDICTIONS) == 4
 
 
@@ -109,7 +109,7 @@ def test_a_refused_record_is_a_dead_letter_once() -> None:
 def test_rows_of_a_flush_that_did_not_end_are_counted_and_not_stored_again() -> None:
     partition = Partition(predictions=position(PREDICTIONS, rows_until=1))
     partition.reads(PREDICTIONS, *(record(offset, prediction(str(offset))) for offset in range(3)))
-    assert partition.flush.output.predictions.offsets == [2]
+    assert partition.flush.predictions.table()["_offset"].to_pylist() == [2]
     assert partition.counted("accepted", of_actions=False) == 3
 
 
