@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-detection faults soak wheel-smoke clean
+.PHONY: help demo test lint bench bench-detection faults faults-alerts soak wheel-smoke clean
 
 help:
 	@echo "make demo     replay 284,821 real flights through the loop, and see the ledger balance"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench    measure throughput and latency"
 	@echo "make bench-detection  measure detectors: false alarms, power, delay, speed, beside their peers"
 	@echo "make faults   kill, pause and starve everything, and count rows lost and doubled"
+	@echo "make faults-alerts  kill alerting, and let receivers fail, hang and lie"
 	@echo "make soak     ten minutes at a steady rate"
 	@echo "make wheel-smoke  install the wheel into an environment of its own, and join one event there"
 	@echo "make clean    remove the environment and everything that was made"
@@ -38,6 +39,9 @@ bench-detection: $(VENV)/dev.stamp
 
 faults: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.faults
+
+faults-alerts: $(VENV)/dev.stamp
+	@$(RUN) -m benchmarks.alerts
 
 soak: $(VENV)/dev.stamp
 	@$(RUN) -m benchmarks.soak
