@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 
 from .commands import (
+    ack,
+    alerter,
+    alerts,
     config,
     dev,
     doctor,
     drift,
     explain,
+    history,
     ledger,
     metrics,
     recompute,
@@ -22,6 +26,7 @@ from .commands import (
     replay,
     report,
     signals,
+    silence,
     sql,
     tables,
     topics,
@@ -45,9 +50,11 @@ app = typer.Typer(
 )
 
 _RUN, _SEND, _LOOK, _SET_UP = "Run", "Send events", "Look at what came of them", "Set up"
+_ALERTS = "Alerts"
 
 app.command("dev", rich_help_panel=_RUN)(dev.dev)
 app.command("worker", rich_help_panel=_RUN)(worker.worker)
+app.command("alerter", rich_help_panel=_RUN)(alerter.alerter)
 app.command("replay", rich_help_panel=_SEND)(replay.replay)
 app.command("watermark", rich_help_panel=_SEND)(watermark.watermark)
 app.command("recompute", rich_help_panel=_RUN)(recompute.recompute)
@@ -57,6 +64,10 @@ app.command("drift", rich_help_panel=_LOOK)(drift.drift)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
 app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("ledger", rich_help_panel=_LOOK)(ledger.ledger)
+app.command("alerts", rich_help_panel=_ALERTS)(alerts.alerts)
+app.command("ack", rich_help_panel=_ALERTS)(ack.ack)
+app.command("silence", rich_help_panel=_ALERTS)(silence.silence)
+app.command("history", rich_help_panel=_ALERTS)(history.history)
 app.command("sql", rich_help_panel=_LOOK)(sql.sql)
 app.command("doctor", rich_help_panel=_SET_UP)(doctor.doctor)
 app.command("reference", rich_help_panel=_SET_UP)(reference.reference)

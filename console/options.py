@@ -1,5 +1,6 @@
 """Options that several commands have, and the settings they change."""
 
+import getpass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,11 @@ from ..schemas.outcomes import LoopwatchConfig
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Your models: a loopwatch.yaml. By default what LOOPWATCH_CONFIG names."),
+]
+
+
+Author = Annotated[
+    str, typer.Option(envvar="LOOPWATCH_AUTHOR", help="Who you are; the name you are logged in by, unless you say.")
 ]
 
 
@@ -33,3 +39,8 @@ def settings_with(config: Path | None = None) -> Settings:
 def config_of(settings: Settings) -> LoopwatchConfig:
     """The models' configuration that the settings name; without one every model has the default outcome."""
     return load_config(Path(settings.config) if settings.config else None)
+
+
+def named(author: str) -> str:
+    """Who it is: what was said, or the name of the user."""
+    return author or getpass.getuser()

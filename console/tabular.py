@@ -58,6 +58,11 @@ def _plain(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Print rows under their columns' names, numbers to the right."""
+    console().print(table_of(columns, rows, title))
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
+    """Rows under their columns' names, as `print_table` prints them."""
     listed = [list(row) for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for index, name in enumerate(columns):
@@ -65,7 +70,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*(_cell(value) for value in row))
-    console().print(table)
+    return table
 
 
 def _is_number(value: Any) -> bool:

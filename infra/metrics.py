@@ -64,7 +64,15 @@ MONITOR_ERRORS = Counter(
     "loopwatch_monitor_errors", "Models whose detectors failed; they go on from what is stored", registry=REGISTRY
 )
 SIGNALS = Counter("loopwatch_signals", "Signals that came out, or again", ["kind"], registry=REGISTRY)
-REPORT_ERRORS = Counter("loopwatch_report_errors", "Reports of the worker that could not be written", registry=REGISTRY)
+ALERTING = Gauge("loopwatch_alerting", "1 in the one process that alerts, 0 in those that stand by", registry=REGISTRY)
+ALERTING_SECONDS = Histogram(
+    "loopwatch_alerting_seconds", "One turn of alerting: rules, life cycle, groups", buckets=_SECONDS, registry=REGISTRY
+)
+ALERTING_ERRORS = Counter(
+    "loopwatch_alerting_errors", "Turns of alerting that failed, and rules that can't be evaluated", registry=REGISTRY
+)
+ALERT_CHANGES = Counter("loopwatch_alert_changes", "Revisions of alerts by what changed", ["change"], registry=REGISTRY)
+DELIVERIES = Counter("loopwatch_deliveries", "Tries to deliver by how they went", ["result"], registry=REGISTRY)
 PENDING_WINDOWS = Gauge("loopwatch_pending_windows", "Windows that changed and wait for evaluation", registry=REGISTRY)
 
 _BY_PARTITION = (LAG, COMMIT_AGE)

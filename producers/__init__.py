@@ -1,5 +1,6 @@
-"""How events get to Kafka: the client that services use, and replays of histories."""
+"""What services use: the client that gets events to Kafka, and the verifier of webhooks that they receive."""
 
+from ..infra.webhook_signature import InvalidWebhook, Once, Refusal, WebhookVerifier
 from ..schemas.errors import BufferFull, DeliveryError, InvalidEvent
 from ..schemas.events import Action, Generation, Prediction, Retrieved
 from .client import Loopwatch
@@ -10,7 +11,11 @@ __all__ = [
     "DeliveryError",
     "Generation",
     "InvalidEvent",
+    "InvalidWebhook",
     "Loopwatch",
+    "Once",
     "Prediction",
+    "Refusal",
     "Retrieved",
+    "WebhookVerifier",
 ]

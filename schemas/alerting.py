@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from msgspec import Struct
 
 from .alerts import Category, Severity
-from .outcomes import Comparison
+from .comparison import Comparison
 from .signals import SignalKind
 from .windows import TimeOf, Window
 
@@ -129,8 +129,22 @@ class OfQuery(Struct, frozen=True, tag="sql"):
     category: Category = Category.BUSINESS
 
 
+class OfAlerting(Struct, frozen=True, tag="alerting"):
+    """Alerting itself can't do its work: it notices by itself, and nobody configures it."""
+
+
 Condition = (
-    OfMetric | OfSignals | OfGap | NoData | OfPipeline | OfLedger | OfDeadLetters | OfLabelDelay | OfBudget | OfQuery
+    OfMetric
+    | OfSignals
+    | OfGap
+    | NoData
+    | OfPipeline
+    | OfLedger
+    | OfDeadLetters
+    | OfLabelDelay
+    | OfBudget
+    | OfQuery
+    | OfAlerting
 )
 
 

@@ -39,6 +39,8 @@ class Category(StrEnum):
     QUALITY = "quality"
     BUSINESS = "business"
     COST = "cost"
+    ALERTING = "alerting"
+    """Alerting itself: rules that can't be evaluated."""
 
 
 class AlertState(StrEnum):

@@ -2,12 +2,10 @@
 
 import re
 from datetime import timedelta
-from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
-from .durations import HOW_TO_WRITE, format_duration, parse_duration
+from .alerting_config import read_alerting
+from .config_reader import Reader, join, shown
 from .errors import ConfigError
 from .events import MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_SEGMENTS
 from .kpis import ALL_PREDICTIONS, Kpi, Measure, Per
@@ -35,8 +33,6 @@ MAX_IGNORED = 1000
 _HOUR = timedelta(hours=1)
 _COMPARED = re.compile(r"(>=|<=|>|<)\s*(-?[0-9]+(?:[.][0-9]+)?)")
 
-S = TypeVar("S", bound=StrEnum)
-
 
 def load_config(path: str | Path | None) -> LoopwatchConfig:
     """Read the configuration; None, and an empty file, mean that every model gets the default outcome.
@@ -60,94 +56,91 @@ def parse_config(document: object, source: str = "loopwatch.yaml") -> LoopwatchC
     loopwatch.schemas.errors.ConfigError: loopwatch.yaml: models.ctr.outcomes.click.widow: unknown key; did you mean \
 'window'? (allowed: actions, window, on_timeout, label, combine, positive)
     """
-    reader = _Reader()
-    config = reader.config(document)
-    if reader.problems:
-        (path, message), *others = reader.problems
+    problems: list[tuple[str, str]] = []
+    config = _ConfigReader(problems).config(document)
+    if problems:
+        (path, message), *others = problems
         raise ConfigError(path, message, others, source)
     return config
 
 
-class _Reader:
-    """Walks the document. A mistake is noted in `problems` and read as its default, so that the walk goes on."""
-
-    def __init__(self) -> None:
-        self.problems: list[tuple[str, str]] = []
+class _ConfigReader(Reader):
+    """Reads models and what holds for all of them."""
 
     def config(self, document: object) -> LoopwatchConfig:
-        members = self._object("", document, ("models", "defaults"))
+        members = self.mapping("", document, ("models", "defaults", "alerting"))
         defaults = self._defaults("defaults", members.get("defaults"))
         models: dict[str, ModelConfig] = {}
-        for name, entry in self._named("models", members.get("models"), MAX_ID_LENGTH).items():
-            models[name] = self._model(_join("models", name), name, entry, defaults)
-        return LoopwatchConfig(models, defaults)
+        for name, entry in self.named("models", members.get("models"), MAX_ID_LENGTH).items():
+            models[name] = self._model(join("models", name), name, entry, defaults)
+        return LoopwatchConfig(models, defaults, read_alerting(members.get("alerting"), self.problems))
 
     def _defaults(self, path: str, value: object) -> Defaults:
-        members = self._object(path, value, ("disorder", "orphan_grace", "retention", "windows", "monitoring"))
+        members = self.mapping(path, value, ("disorder", "orphan_grace", "retention", "windows", "monitoring"))
         usual = Defaults()
         hour, zero = timedelta(hours=1), timedelta()
         return Defaults(
-            disorder=self._duration(path, members, "disorder", usual.disorder, zero, hour),
-            orphan_grace=self._duration(path, members, "orphan_grace", usual.orphan_grace, zero, LONGEST_WINDOW),
-            retention=self._duration(path, members, "retention", usual.retention, zero, LONGEST_RETENTION),
+            disorder=self.duration(path, members, "disorder", usual.disorder, zero, hour),
+            orphan_grace=self.duration(path, members, "orphan_grace", usual.orphan_grace, zero, LONGEST_WINDOW),
+            retention=self.duration(path, members, "retention", usual.retention, zero, LONGEST_RETENTION),
             windows=self._windows(path, members, usual.windows),
-            monitoring=self._monitoring(_join(path, "monitoring"), members.get("monitoring"), usual.monitoring),
+            monitoring=self._monitoring(join(path, "monitoring"), members.get("monitoring"), usual.monitoring),
         )
 
     def _model(self, path: str, name: str, value: object, defaults: Defaults) -> ModelConfig:
-        members = self._object(
+        members = self.mapping(
             path, value, ("kind", "outcomes", "segments", "retention", "windows", "kpis", "monitoring")
         )
-        outcomes_path = _join(path, "outcomes")
-        named = self._named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
+        outcomes_path = join(path, "outcomes")
+        named = self.named(outcomes_path, members.get("outcomes"), MAX_NAME_LENGTH)
         if len(named) > MAX_OUTCOMES:
-            self._wrong(outcomes_path, f"{len(named)} outcomes, at most {MAX_OUTCOMES} fit a model")
-        outcomes = tuple(self._outcome(_join(outcomes_path, key), key, entry) for key, entry in named.items())
-        kind = None if members.get("kind") is None else self._choice(path, members, "kind", Kind.CLASSIFICATION)
+            self.wrong(outcomes_path, f"{len(named)} outcomes, at most {MAX_OUTCOMES} fit a model")
+        outcomes = tuple(self._outcome(join(outcomes_path, key), key, entry) for key, entry in named.items())
+        kind = None if members.get("kind") is None else self.choice(path, members, "kind", Kind.CLASSIFICATION)
         return ModelConfig(
             name,
             kind,
             outcomes or (DEFAULT_OUTCOME,),
-            self._texts(path, members, "segments", MAX_SEGMENTS),
-            self._duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
+            self.texts(path, members, "segments", MAX_SEGMENTS),
+            self.duration(path, members, "retention", defaults.retention, timedelta(), LONGEST_RETENTION),
             self._windows(path, members, defaults.windows),
-            self._kpis(_join(path, "kpis"), members.get("kpis")),
-            self._monitoring(_join(path, "monitoring"), members.get("monitoring"), defaults.monitoring),
+            self._kpis(join(path, "kpis"), members.get("kpis")),
+            self._monitoring(join(path, "monitoring"), members.get("monitoring"), defaults.monitoring),
         )
 
     def _outcome(self, path: str, name: str, value: object) -> Outcome:
-        members = self._object(path, value, ("actions", "window", "on_timeout", "label", "combine", "positive"))
+        members = self.mapping(path, value, ("actions", "window", "on_timeout", "label", "combine", "positive"))
         return Outcome(
             name,
-            self._texts(path, members, "actions", MAX_ACTIONS),
-            self._duration(path, members, "window", DEFAULT_OUTCOME.window, timedelta(milliseconds=1), LONGEST_WINDOW),
-            self._choice(path, members, "on_timeout", DEFAULT_OUTCOME.on_timeout),
-            self._choice(path, members, "label", DEFAULT_OUTCOME.label),
-            self._choice(path, members, "combine", DEFAULT_OUTCOME.combine),
+            self.texts(path, members, "actions", MAX_ACTIONS),
+            self.duration(path, members, "window", DEFAULT_OUTCOME.window, timedelta(milliseconds=1), LONGEST_WINDOW),
+            self.choice(path, members, "on_timeout", DEFAULT_OUTCOME.on_timeout),
+            self.choice(path, members, "label", DEFAULT_OUTCOME.label),
+            self.choice(path, members, "combine", DEFAULT_OUTCOME.combine),
             self._positive(path, members),
         )
 
     def _kpis(self, path: str, value: object) -> tuple[Kpi, ...]:
-        named = self._named(path, value, MAX_NAME_LENGTH)
+        named = self.named(path, value, MAX_NAME_LENGTH)
         if len(named) > MAX_KPIS:
-            self._wrong(path, f"{len(named)} indicators, at most {MAX_KPIS} fit a model")
-        read = (self._kpi(_join(path, name), name, entry) for name, entry in named.items())
+            self.wrong(path, f"{len(named)} indicators, at most {MAX_KPIS} fit a model")
+        read = (self._kpi(join(path, name), name, entry) for name, entry in named.items())
         return tuple(kpi for kpi in read if kpi is not None)
 
     def _kpi(self, path: str, name: str, value: object) -> Kpi | None:
         before = len(self.problems)
-        members = self._object(path, value, (*[measure.value for measure in Measure], "of", "per", "value"))
+        members = self.mapping(path, value, (*[measure.value for measure in Measure], "of", "per", "value"))
         said = [measure for measure in Measure if members.get(measure) is not None]
         if len(said) != 1:
             if len(self.problems) == before:
-                self._wrong(path, f"say one of {', '.join(Measure)}, and of which action: as in {{share: click}}")
+                self.wrong(path, f"say one of {', '.join(Measure)}, and of which action: as in {{share: click}}")
             return None
         (measure,) = said
         for key, measures in (("of", [Measure.SHARE]), ("per", [Measure.COUNT, Measure.SUM])):
             if members.get(key) is not None and measure not in measures:
-                self._wrong(_join(path, key), f"goes with {' and '.join(measures)}, not with {measure}")
-        per = None if members.get("per") is None else self._choice(path, members, "per", Per.PREDICTION)
-        action, of = self._name(path, members, measure), self._name(path, members, "of")
+                self.wrong(join(path, key), f"goes with {' and '.join(measures)}, not with {measure}")
+        per = None if members.get("per") is None else self.choice(path, members, "per", Per.PREDICTION)
+        action, of = self.name(path, members, measure), self.name(path, members, "of")
         return Kpi(
             name,
             measure,
@@ -158,9 +151,9 @@ class _Reader:
         )
 
     def _monitoring(self, path: str, value: object, usual: Monitoring) -> Monitoring:
-        members = self._object(path, value, ("drift", "losses", "series"))
+        members = self.mapping(path, value, ("drift", "losses", "series"))
         return Monitoring(
-            self._drift(_join(path, "drift"), members.get("drift"), usual.drift),
+            self._drift(join(path, "drift"), members.get("drift"), usual.drift),
             self._detector(path, members, "losses", usual.losses),
             self._detector(path, members, "series", usual.series),
         )
@@ -170,162 +163,48 @@ class _Reader:
             return usual
         if value == NONE:
             return None
-        members = self._object(path, value, ("windows", "reference", "ignore"))
+        members = self.mapping(path, value, ("windows", "reference", "ignore"))
         known = usual or Drift()
         windows = self._windows(path, members, known.windows)
         for position, window in enumerate(windows):
             if window.size != window.step or window.size % _HOUR:
-                self._wrong(f"{_join(path, 'windows')}[{position}]", f"'{window}' is not of whole hours that follow")
+                self.wrong(f"{join(path, 'windows')}[{position}]", f"'{window}' is not of whole hours that follow")
         reference, text = known.reference, members.get("reference")
         if text is not None:
             try:
                 reference = Reference.parse(str(text))
             except ValueError as exc:
                 said = f"{exc} (allowed: previous, training, a duration, or two instants as in 2026-01-01/2026-02-01)"
-                self._wrong(_join(path, "reference"), said)
-        return Drift(windows, reference, self._texts(path, members, "ignore", MAX_IGNORED) or known.ignore)
+                self.wrong(join(path, "reference"), said)
+        return Drift(windows, reference, self.texts(path, members, "ignore", MAX_IGNORED) or known.ignore)
 
     def _detector(self, parent: str, members: dict[str, object], key: str, usual: str) -> str:
         value = members.get(key)
-        if value is None or (isinstance(value, str) and self._is_name(value, MAX_NAME_LENGTH)):
+        if value is None or (isinstance(value, str) and self.is_name(value, MAX_NAME_LENGTH)):
             return usual if value is None else str(value)
-        self._wrong(_join(parent, key), f"{_shown(value)} is no name of a detector: see docs/detectors.md")
+        self.wrong(join(parent, key), f"{shown(value)} is no name of a detector: see docs/detectors.md")
         return usual
 
     def _positive(self, parent: str, members: dict[str, object], key: str = "positive") -> Positive | None:
-        value, path = members.get(key), _join(parent, key)
+        value, path = members.get(key), join(parent, key)
         if value is None:
             return None
-        if not isinstance(value, str) or not self._is_name(value, MAX_NAME_LENGTH):
-            self._wrong(path, f'{_shown(value)} names no labels: write "> 15" (or >=, <, <=), or one label in quotes')
+        if not isinstance(value, str) or not self.is_name(value, MAX_NAME_LENGTH):
+            self.wrong(path, f'{shown(value)} names no labels: write "> 15" (or >=, <, <=), or one label in quotes')
             return None
         found = _COMPARED.fullmatch(value)
         if found is None:
             if value[0] in "<>=":
-                self._wrong(path, f'{_shown(value)} compares with no number: write it as in "> 15"')
+                self.wrong(path, f'{shown(value)} compares with no number: write it as in "> 15"')
             return Positive(text=value)
         return Positive(comparison=Comparison(found[1]), bound=float(found[2]))
 
     def _windows(self, parent: str, members: dict[str, object], usual: tuple[Window, ...]) -> tuple[Window, ...]:
-        path = _join(parent, "windows")
+        path = join(parent, "windows")
         windows: list[Window] = []
-        for position, text in enumerate(self._texts(parent, members, "windows", MAX_WINDOWS)):
+        for position, text in enumerate(self.texts(parent, members, "windows", MAX_WINDOWS)):
             try:
                 windows.append(Window.parse(text))
             except ValueError as exc:
-                self._wrong(f"{path}[{position}]", str(exc))
+                self.wrong(f"{path}[{position}]", str(exc))
         return tuple(windows) or usual
-
-    def _wrong(self, path: str, message: str) -> None:
-        self.problems.append((path, message))
-
-    def _named(self, path: str, value: object, longest: int) -> dict[str, object]:
-        """An object whose keys are names that people choose."""
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self._wrong(path, f"{_shown(value)} is no mapping of names to settings")
-            return {}
-        named: dict[str, object] = {}
-        for key, entry in value.items():
-            if not isinstance(key, str):
-                self._wrong(_join(path, key), f"a name must be text: write {str(key)[:40]!r} in quotes")
-            elif not self._is_name(key, longest):
-                self._wrong(_join(path, key[:40]), f"a name has 1 to {longest} printable characters")
-            else:
-                named[key] = entry
-        return named
-
-    def _object(self, path: str, value: object, allowed: tuple[str, ...]) -> dict[str, object]:
-        """An object with keys that we choose."""
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self._wrong(path, f"{_shown(value)} is no mapping (allowed keys: {', '.join(allowed)})")
-            return {}
-        for key in value:
-            if key not in allowed:
-                hint = _did_you_mean(key, allowed)
-                self._wrong(_join(path, key), f"unknown key{hint} (allowed: {', '.join(allowed)})")
-        return {key: value[key] for key in allowed if key in value}
-
-    def _name(self, parent: str, members: dict[str, object], key: str) -> str:
-        value, path = members.get(key), _join(parent, key)
-        if isinstance(value, str) and self._is_name(value, MAX_NAME_LENGTH):
-            return value
-        if value is not None:
-            self._wrong(
-                path, f"{_shown(value)} is no name of an action: write 1 to {MAX_NAME_LENGTH} characters of text"
-            )
-        return ""
-
-    def _texts(self, parent: str, members: dict[str, object], key: str, most: int) -> tuple[str, ...]:
-        value, path = members.get(key), _join(parent, key)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            self._wrong(path, f"{_shown(value)} is no list: write [{_plain(value)}]")
-            return ()
-        for position, item in enumerate(value):
-            if not isinstance(item, str):
-                self._wrong(f"{path}[{position}]", f"{_shown(item)} is no text: write it in quotes")
-            elif not self._is_name(item, MAX_NAME_LENGTH):
-                self._wrong(f"{path}[{position}]", f"a name has 1 to {MAX_NAME_LENGTH} printable characters")
-            elif item in value[:position]:
-                self._wrong(f"{path}[{position}]", f"{_shown(item)} is there twice")
-        if len(value) > most:
-            self._wrong(path, f"{len(value)} entries, at most {most} are taken")
-        return tuple(item for item in value if isinstance(item, str))
-
-    def _choice(self, parent: str, members: dict[str, object], key: str, usual: S) -> S:
-        value = members.get(key)
-        if value is None:
-            return usual
-        allowed = [member.value for member in type(usual)]
-        if isinstance(value, str) and value in allowed:
-            return type(usual)(value)
-        hint = _did_you_mean(value, allowed)
-        self._wrong(_join(parent, key), f"{_shown(value)} is not allowed{hint} (allowed: {', '.join(allowed)})")
-        return usual
-
-    def _duration(
-        self, parent: str, members: dict[str, object], key: str, usual: timedelta, least: timedelta, most: timedelta
-    ) -> timedelta:
-        value, path = members.get(key), _join(parent, key)
-        if value is None:
-            return usual
-        if not isinstance(value, str):
-            self._wrong(path, f"{_shown(value)} has no unit: {HOW_TO_WRITE}")
-            return usual
-        try:
-            duration = parse_duration(value)
-        except ValueError as exc:
-            self._wrong(path, str(exc))
-            return usual
-        if least <= duration <= most:
-            return duration
-        bounds = f"allowed: {'more than 0' if least else '0s'} to {format_duration(most)}"
-        self._wrong(path, f"{_shown(value)} is out of bounds ({bounds})")
-        return usual
-
-    @staticmethod
-    def _is_name(text: str, longest: int) -> bool:
-        return 0 < len(text) <= longest and text.isprintable()
-
-
-def _join(parent: str, key: object) -> str:
-    return f"{parent}.{str(key)[:80]}" if parent else str(key)[:80]
-
-
-def _plain(value: object) -> str:
-    return str(value)[:40]
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _did_you_mean(value: object, allowed: tuple[str, ...] | list[str]) -> str:
-    close = get_close_matches(str(value)[:80].lower().replace("-", "_"), allowed, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

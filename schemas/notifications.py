@@ -9,6 +9,9 @@ from msgspec import Struct
 from .alerting import Matcher
 from .alerts import Alert
 
+HEARTBEAT = "heartbeat"
+"""Group key of what only says that alerting is alive: it is not stored, and tried once."""
+
 
 class Silence(Struct, frozen=True):
     """Alerts that all the matchers hold of are not told from `begins_at` to before `ends_at`."""
@@ -58,9 +61,13 @@ class Notice(Struct, frozen=True, kw_only=True):
     group_labels: Mapping[str, str]
     occasion: Occasion
     alerts: tuple[Alert, ...]
-    """Firing first, then the most severe, then the oldest."""
+    """Those that fire, the most severe and oldest first, then those that were resolved."""
     truncated: int = 0
     """Alerts of the group that are left out of `alerts`: a group is told at most 50."""
+    told: Mapping[str, int]
+    """Fingerprints of all of them, with their revision."""
+    firing: tuple[str, ...]
+    """Fingerprints of those that its receiver believes to fire from now on, the muted ones too."""
     created_at: datetime
 
 

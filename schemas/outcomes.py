@@ -6,6 +6,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from .alerting import Alerting
+from .comparison import Comparison
+from .default_alerting import DEFAULT_ALERTING
 from .kpis import Kpi
 from .monitoring import Monitoring
 from .windows import Window
@@ -46,15 +49,6 @@ class Combine(StrEnum):
     LAST = "last"
     MAX = "max"
     SUM = "sum"
-
-
-class Comparison(StrEnum):
-    """How a numeric label is held against a bound."""
-
-    MORE = ">"
-    AT_LEAST = ">="
-    LESS = "<"
-    AT_MOST = "<="
 
 
 class Positive(Struct, frozen=True):
@@ -131,6 +125,7 @@ class LoopwatchConfig(Struct, frozen=True):
 
     models: dict[str, ModelConfig] = {}
     defaults: Defaults = Defaults()
+    alerting: Alerting = DEFAULT_ALERTING
 
     def for_model(self, name: str) -> ModelConfig:
         """The configuration of a model; the same object each time, also for a model that is not configured.

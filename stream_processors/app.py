@@ -29,6 +29,7 @@ from ..infra.tables import apply_tables
 from ..schemas.config import load_config
 from ..schemas.errors import FencedError, LoopwatchError, PoisonLimitExceeded, ServiceUnavailable
 from ..schemas.outcomes import LoopwatchConfig
+from .alerter_app import AlertingService
 from .calls import Calls
 from .engine.assignor import CoPartitionedAssignor
 from .engine.scheduler import BatchScheduler
@@ -63,9 +64,9 @@ _TICKS_A_LINGER = 4
 # While events wait, a tick of the evaluation is followed by a rest of so many times its length.
 _REST = 4
 _LONGEST_REST_S = 60
+_WATCH_EVERY_S = 10
 # In flushes.
 _FAR_BEHIND = 2
-_REPORT_TIMEOUT_S = 10.0
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -94,16 +95,19 @@ def run_worker(settings: Settings) -> int:
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
     )  # fmt: skip
     monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
-    reporter = Reporter(
-        ClickHouse(settings, timeout_s=_REPORT_TIMEOUT_S), inserter.fence.owner, lambda: worker.observed
-    )
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
+    reporter = Reporter(inserter, lambda: worker.reports)
+    reporter.start()
+    alerting = AlertingService(settings, config, inserter.fence.owner)
+    alerting.start()
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, reporter, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))
     finally:
         stop.set()
+        alerting.stop()
+        reporter.stop()
         server.stop()
         clickhouse.close()
     return 0
@@ -214,7 +218,7 @@ async def _run(
     worker: JoinWorker,
     evaluator: Evaluator,
     monitor: Monitor,
-    reporter: Reporter,
+    evaluated: Callable[[], None],
     stopping: threading.Event,
 ) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
@@ -223,7 +227,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    aside = [loop.create_task(_evaluate(settings, worker, evaluator, monitor)), loop.create_task(reporter.run())]
+    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated))
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -241,20 +245,21 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        for task in aside:
-            task.cancel()
+        evaluating.cancel()
         stopping.set()
         await app.stop()
         worker.close()
     log.info("worker stopped")
 
 
-async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor) -> None:
+async def _evaluate(
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, evaluated: Callable[[], None]
+) -> None:
     """Keep metrics up to date and detectors going, in about half of the time at most, a fifth while events wait.
 
-    Rarely in a backlog, where everything changes.
+    Rarely in a backlog, where everything changes. Metrics come first: estimates and detectors have less haste.
     """
-    resting_since = time.monotonic()
+    resting_since = watched_at = time.monotonic()
     while settings.evaluate_every_s:
         began = time.monotonic()
         if worker.behind > _FAR_BEHIND * settings.flush_rows and began - resting_since < _LONGEST_REST_S:
@@ -262,8 +267,11 @@ async def _evaluate(settings: Settings, worker: JoinWorker, evaluator: Evaluator
             continue
         try:
             await asyncio.to_thread(evaluator.tick, worker.owned)
-            await asyncio.to_thread(evaluator.estimate)
-            await asyncio.to_thread(monitor.tick)
+            evaluated()
+            if monitor.is_behind or began - watched_at >= _WATCH_EVERY_S:
+                watched_at = began
+                await asyncio.to_thread(evaluator.estimate)
+                await asyncio.to_thread(monitor.tick)
         except (FencedError, ServiceUnavailable) as exc:
             log.warning("evaluation put off", error=str(exc)[:300])
         except Exception as exc:

@@ -15,10 +15,13 @@ CREATE TABLE IF NOT EXISTS {database}.ledger
     origin_offset   UInt64                     COMMENT 'For class origin: the last offset there that was forwarded to here',
     n               UInt64                     COMMENT 'Events',
     worker          LowCardinality(String)     COMMENT 'Worker that wrote the row',
-    _ingested_at    DateTime64(3, 'UTC')       COMMENT 'When the worker wrote the row'
+    _ingested_at    DateTime64(3, 'UTC')       COMMENT 'When the worker wrote the row',
+    INDEX by_ingestion _ingested_at TYPE minmax GRANULARITY 1
 )
 ENGINE = {engine}MergeTree
 PARTITION BY toYYYYMM(_ingested_at)
 ORDER BY (_topic, _topic_id, _partition, last_offset)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'The commit record: one block a flush, written last. What it covers is stored; what it does not is read again.';
+
+ALTER TABLE {database}.ledger ADD INDEX IF NOT EXISTS by_ingestion _ingested_at TYPE minmax GRANULARITY 1;

@@ -17,12 +17,15 @@ CREATE TABLE IF NOT EXISTS {database}.metrics
     completeness    Nullable(Float64)          COMMENT 'Share of those predictions whose outcome is settled, 0 to 1; NULL by time of label',
     revision        UInt64                     COMMENT 'Grows with every change of a window of predictions: predictions plus the revisions of their feedback',
     _content        UInt64                     COMMENT 'Fingerprint of the rows and the definition that the window was evaluated from',
-    _evaluated_at   DateTime64(6, 'UTC')       COMMENT 'When the window was evaluated; the latest holds'
+    _evaluated_at   DateTime64(6, 'UTC')       COMMENT 'When the window was evaluated; the latest holds',
+    INDEX by_evaluation _evaluated_at TYPE minmax GRANULARITY 1
 )
 ENGINE = {engine}ReplacingMergeTree(_evaluated_at)
 ORDER BY (model, outcome, time_of, window_seconds, step_seconds, window_start, revision, _content, segment_key, segment, metric)
 TTL toDateTime(_evaluated_at) + INTERVAL {ttl_days} DAY
 COMMENT 'How good each model was, window by window; a window that changes gets rows with a new revision beside the old ones. Read through metrics_current.';
+
+ALTER TABLE {database}.metrics ADD INDEX IF NOT EXISTS by_evaluation _evaluated_at TYPE minmax GRANULARITY 1;
 
 CREATE OR REPLACE VIEW {database}.metrics_current AS
 SELECT * FROM {database}.metrics FINAL

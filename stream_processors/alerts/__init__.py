@@ -1,1 +1,1 @@
-"""Alerts: what rules find becomes alerts with a life of their own, and people are told."""
+"""Alerting: rules find, a life cycle decides, groups are told; one process at a time."""

@@ -165,7 +165,7 @@ models:
         "models.ctr.kpis.both": ("one of share, count, sum, mean",),
         "models.ctr.kpis.typo.shar": ("did you mean 'share'", "share, count, sum, mean, of, per, value"),
         "models.ctr.kpis.text": ("'click' is no mapping",),
-        "models.ctr.kpis.number.count": ("1 is no name of an action",),
+        "models.ctr.kpis.number.count": ("1 is no name",),
         "models.ctr.kpis.per_share.per": ("goes with count and sum, not with share",),
         "models.ctr.kpis.of_mean.of": ("goes with share, not with mean",),
         "models.ctr.kpis.per_click.per": ("'predictions'", "did you mean 'prediction'"),

@@ -39,14 +39,14 @@ def findings(
 
 def goes_on_until(signal: Signal) -> datetime:
     """Event time up to which it counts as going on, unless it is seen again by then."""
-    window = timedelta(seconds=signal.window_seconds) or min(max(signal.found_at - signal.since, _LEAST), _MOST)
+    window = timedelta(seconds=signal.window_s) or min(max(signal.found_at - signal.since, _LEAST), _MOST)
     return signal.until + _WINDOWS * window + _SLACK
 
 
-def longest_s(window_seconds: str) -> str:
+def longest_s(window_s: str) -> str:
     """SQL of seconds behind `until` by which each signal is over."""
     most = int(_MOST.total_seconds())
-    return f"{_WINDOWS} * if({window_seconds} = 0, {most}, {window_seconds}) + {int(_SLACK.total_seconds())}"
+    return f"{_WINDOWS} * if({window_s} = 0, {most}, {window_s}) + {int(_SLACK.total_seconds())}"
 
 
 def _without_values(signal: Signal) -> str:

@@ -1,0 +1,1 @@
+"""Alerting under fire: `make faults-alerts`."""

@@ -1,0 +1,1 @@
+"""Webhooks: what is sent, to whom it may be sent, and sending it until it is there."""
