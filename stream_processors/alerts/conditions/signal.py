@@ -17,13 +17,8 @@ _SLACK = timedelta(minutes=10)
 _LEAST, _MOST = timedelta(hours=1), timedelta(days=1)
 
 
-def findings(
-    rule: Rule, condition: OfSignals, signals: Sequence[tuple[Signal, datetime]], now: datetime | None = None
-) -> Iterator[Finding]:
-    """A finding a signal that goes on, the strongest first: several of the same labels are the first one.
-
-    `now` is for the past: what was not found by then is left out.
-    """
+def findings(rule: Rule, condition: OfSignals, signals: Sequence[tuple[Signal, datetime]]) -> Iterator[Finding]:
+    """A finding a signal that goes on, the strongest first: several of the same labels are the first one."""
     for signal, watched_until in sorted(signals, key=lambda each: (-each[0].score, each[0].signal_id)):
         if (
             signal.kind in condition.kinds
@@ -31,7 +26,6 @@ def findings(
             and (not condition.subjects or signal.subject in condition.subjects)
             and signal.score >= condition.min_score
             and (condition.slices or not signal.segment_key)
-            and (now is None or signal.found_at <= now)
             and watched_until < goes_on_until(signal)
         ):
             yield _finding(rule, signal)
