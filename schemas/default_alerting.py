@@ -50,7 +50,7 @@ DEFAULT_RULES = (
     ),
     _rule(
         "PartitionStuck", OfPipeline(Ill.STUCK, after=_MINUTE), Severity.CRITICAL,
-        "partition {{ labels.partition }} gets no further: its part of all models is missing",
+        "partitions get no further: their part of all models is missing",
     ),
     _rule(
         "WorkerErrors", OfPipeline(Ill.ERRORS, after=15 * _MINUTE), Severity.WARNING,
