@@ -25,6 +25,7 @@ from .commands import (
     reference,
     replay,
     report,
+    rules,
     signals,
     silence,
     sql,
@@ -76,6 +77,7 @@ app.command("reference", rich_help_panel=_SET_UP)(reference.reference)
 app.add_typer(topics.app, name="topics", rich_help_panel=_SET_UP)
 app.add_typer(tables.app, name="tables", rich_help_panel=_SET_UP)
 app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
+app.add_typer(rules.app, name="rules", rich_help_panel=_SET_UP)
 
 
 def _show_version(asked: bool) -> None:

@@ -1,6 +1,6 @@
 """Signals as rows to print, and one of them whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.errors import LoopwatchError
-from ..schemas.signals import Shift, Signal, SignalKind
+from ..schemas.signals import Signal, SignalKind
 from ..stream_processors.lookups import instant
 from ..stream_processors.monitor.look_on import command_of
+from ..stream_processors.monitor.signals import read_signals
 from ..stream_processors.records import micros_of
 from .tabular import Report, print_table
 
@@ -45,11 +46,7 @@ class Wanted(Struct, frozen=True):
 
 def signals_of(clickhouse: ClickHouse, wanted: Wanted, limit: int) -> list[Signal]:
     """The latest first."""
-    rows = clickhouse.rows(
-        f"SELECT {', '.join(_FIELDS)} FROM {clickhouse.database}.signals_current WHERE {wanted.condition} "
-        f"ORDER BY found_at DESC, signal_id LIMIT {limit}"
-    )
-    return [_signal(dict(zip(_FIELDS, row, strict=True))) for row in rows]
+    return read_signals(clickhouse, wanted.condition, f"ORDER BY found_at DESC, signal_id LIMIT {limit}")
 
 
 def one_signal(clickhouse: ClickHouse, wanted: Wanted) -> Signal:
@@ -131,13 +128,6 @@ def print_signal(signal: Signal) -> None:
     print(f"\nLook on with\n  {command_of(signal)}")
     if signal.query:
         print(f"or, by `loopwatch sql -`:\n{signal.query}")
-
-
-def _signal(row: dict[str, Any]) -> Signal:
-    evidence = [each if isinstance(each, Mapping) else dict(zip(Shift.__struct_fields__, each, strict=True))
-                for each in row["evidence"]]  # fmt: skip
-    instants = {name: row[name].replace(tzinfo=UTC) for name in ("since", "found_at", "until")}
-    return msgspec.convert(row | instants | {"evidence": evidence}, Signal)
 
 
 def _plain(value: Any) -> Any:

@@ -73,7 +73,6 @@ ALERTING_ERRORS = Counter(
 )
 ALERT_CHANGES = Counter("loopwatch_alert_changes", "Revisions of alerts by what changed", ["change"], registry=REGISTRY)
 DELIVERIES = Counter("loopwatch_deliveries", "Tries to deliver by how they went", ["result"], registry=REGISTRY)
-REPORT_ERRORS = Counter("loopwatch_report_errors", "Reports of the worker that could not be written", registry=REGISTRY)
 PENDING_WINDOWS = Gauge("loopwatch_pending_windows", "Windows that changed and wait for evaluation", registry=REGISTRY)
 
 _BY_PARTITION = (LAG, COMMIT_AGE)

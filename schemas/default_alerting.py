@@ -50,7 +50,7 @@ DEFAULT_RULES = (
     ),
     _rule(
         "PartitionStuck", OfPipeline(Ill.STUCK, after=_MINUTE), Severity.CRITICAL,
-        "{{ n }} partitions get no further: their part of all models is missing",
+        "partitions get no further: their part of all models is missing",
     ),
     _rule(
         "WorkerErrors", OfPipeline(Ill.ERRORS, after=15 * _MINUTE), Severity.WARNING,
@@ -61,8 +61,7 @@ DEFAULT_RULES = (
         "the ledger doesn't balance: events are lost or doubled", held=5,
     ),
     _rule(
-        "DeadLetters", OfDeadLetters(), Severity.WARNING,
-        "{{ value | percent }} of {{ labels.subject }} can't be read", kept=15,
+        "DeadLetters", OfDeadLetters(), Severity.WARNING, "{{ value | percent }} of what came can't be read", kept=15
     ),
     _rule(
         "PredictionsStopped", NoData(Expected.PREDICTIONS), Severity.CRITICAL,
@@ -111,9 +110,9 @@ DEFAULT_INHIBITIONS = (
         what=(_like(CATEGORY, f"{Category.DATA}|{Category.COST}|{_FOLLOWS}"),),
         equal=(MODEL,),
     ),
-    # What a model is sent no longer.
+    # What a model is sent no longer, or can't be read.
     Inhibition(
-        by=(_like(ALERTNAME, "PredictionsStopped|LabelsStopped"), _HAS_MODEL),
+        by=(_like(ALERTNAME, "PredictionsStopped|LabelsStopped|DeadLetters"), _HAS_MODEL),
         what=(_like(CATEGORY, _FOLLOWS),),
         equal=(MODEL,),
     ),

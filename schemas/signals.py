@@ -51,6 +51,6 @@ class Signal(Struct, frozen=True):
     evidence: Annotated[tuple[Shift, ...], Meta(description="What shifted most, first.")] = ()
     examples: Annotated[tuple[str, ...], Meta(description="Ids of some of the predictions.")] = ()
     query: Annotated[str, Meta(description="SQL that shows it.")] = ""
-    window_seconds: Annotated[
-        int, Meta(ge=0, description="Looked for in windows of this length, each after the other; 0: told once.")
+    window_s: Annotated[
+        int, Meta(ge=0, description="Seconds of the windows or steps that show it; 0 of concept drift.")
     ] = 0

@@ -67,7 +67,6 @@ _LONGEST_REST_S = 60
 _WATCH_EVERY_S = 10
 # In flushes.
 _FAR_BEHIND = 2
-_REPORT_TIMEOUT_S = 10.0
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -96,19 +95,19 @@ def run_worker(settings: Settings) -> int:
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop,
     )  # fmt: skip
     monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
-    reporter = Reporter(
-        ClickHouse(settings, timeout_s=_REPORT_TIMEOUT_S), inserter.fence.owner, lambda: worker.observed
-    )
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
+    reporter = Reporter(inserter, lambda: worker.reports)
+    reporter.start()
     alerting = AlertingService(settings, config, inserter.fence.owner)
     alerting.start()
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, reporter, alerting.look, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))
     finally:
         stop.set()
         alerting.stop()
+        reporter.stop()
         server.stop()
         clickhouse.close()
     return 0
@@ -219,7 +218,6 @@ async def _run(
     worker: JoinWorker,
     evaluator: Evaluator,
     monitor: Monitor,
-    reporter: Reporter,
     evaluated: Callable[[], None],
     stopping: threading.Event,
 ) -> None:
@@ -229,10 +227,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    aside = [
-        loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated)),
-        loop.create_task(reporter.run()),
-    ]
+    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated))
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -250,8 +245,7 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        for task in aside:
-            task.cancel()
+        evaluating.cancel()
         stopping.set()
         await app.stop()
         worker.close()

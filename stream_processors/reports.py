@@ -1,89 +1,145 @@
-"""What a worker says of itself every few seconds, as rows of table `worker_reports`: alerts miss who says nothing."""
+"""What a worker says of itself in table `worker_reports`, every few seconds: its silence is bad news."""
 
-import asyncio
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
+import pyarrow as pa
 from faust.types import TP
-from msgspec import Struct
 
 from ..infra import metrics
-from ..infra.clickhouse import ClickHouse, quote
 from ..infra.logs import logger
-from .lookups import instant
-from .records import micros_of
+from ..schemas.errors import LoopwatchError
+from .sink.inserts import Inserter, token_of
 
 log = logger(__name__)
 
 EVERY_S = 5.0
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-# The worker looks at its partitions several times a second: if it has not for so long, it is held up.
+_NOTED_EVERY_S = 1.0
+# The worker looks at its partitions several times a second.
 _HELD_UP_S = 10.0
-_ERRORS = ("loopwatch_evaluation_errors_total", "loopwatch_monitor_errors_total")
+_FAILING = {
+    "loopwatch_evaluation_errors_total": "metrics could not be evaluated: see the log of its worker",
+    "loopwatch_monitor_errors_total": "detectors broke off: see the log of its worker",
+}
+_MOST_NOTED = 3600
+
+_INSTANT = pa.timestamp("ms", "UTC")
+_SCHEMA = pa.schema(
+    [
+        ("_topic", pa.string()), ("partition", pa.uint32()), ("owner", pa.string()), ("lag", pa.uint64()),
+        ("waiting_s", pa.float64()), ("stuck_s", pa.float64()), ("failed_at", _INSTANT), ("failure", pa.string()),
+        ("reported_at", _INSTANT),
+    ]
+)  # fmt: skip
 
 
-class Observed(Struct, frozen=True):
-    """A partition as the worker saw it at `at_s` of the monotonic clock; the others as the columns of the table."""
+class PartitionReport(NamedTuple):
+    """How one partition of a topic is: records that wait, and seconds that the first has, and that it is stuck."""
 
+    topic: str
+    partition: int
     lag: int
-    waits_s: float
-    behind_s: float
-    at_s: float
+    waiting_s: float
+    stuck_s: float
+    seen_s: float
+    """When the worker saw it so, by the monotonic clock."""
+
+    def as_of(self, now_s: float) -> "PartitionReport":
+        """The same later: a worker that sees nothing new, because a call holds it up, is stuck.
+
+        >>> PartitionReport("t", 0, 7, 3.0, 2.0, 100.0).as_of(160.0)[2:5]
+        (7, 63.0, 62.0)
+        >>> PartitionReport("t", 0, 0, 0.0, 0.0, 100.0).as_of(101.0)[2:5]
+        (0, 0.0, 0.0)
+        """
+        since_s = max(0.0, now_s - self.seen_s)
+        return self._replace(
+            waiting_s=self.waiting_s + since_s if self.lag else 0.0,
+            stuck_s=self.stuck_s + since_s if self.lag or since_s > _HELD_UP_S else 0.0,
+        )
+
+
+class Waiting:
+    """How long records have been in Kafka, by when they were first seen to be there: their own clocks don't count."""
+
+    def __init__(self) -> None:
+        self._seen: dict[TP, deque[tuple[float, int]]] = {}
+
+    def since(self, tp: TP, stored: int, lag: int, now_s: float) -> float:
+        """Seconds since the record behind `stored` was first known to be there; 0 where none waits.
+
+        >>> waiting, tp = Waiting(), TP("t", 0)
+        >>> seen = ((5, 3, 0.0), (6, 9, 2.0), (9, 6, 3.0), (15, 0, 4.0))
+        >>> [waiting.since(tp, stored, lag, at) for stored, lag, at in seen]
+        [0.0, 2.0, 1.0, 0.0]
+        """
+        seen = self._seen.setdefault(tp, deque(maxlen=_MOST_NOTED))
+        end = stored + lag
+        if not seen or (end > seen[-1][1] and now_s - seen[-1][0] >= _NOTED_EVERY_S):
+            seen.append((now_s, end))
+        # What is noted with an end up to here says nothing of the record behind it.
+        while len(seen) > 1 and seen[0][1] <= stored:
+            seen.popleft()
+        return now_s - seen[0][0] if lag and seen[0][1] > stored else 0.0
+
+
+class Failures:
+    """When something of the worker failed last, by the counts that it shows."""
+
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(_FAILING, 0.0)
+        self.last: tuple[datetime | None, str] = (None, "")
+        """When, and what."""
+
+    def look(self, now: datetime) -> None:
+        """Whether more has failed since the last look."""
+        for name, what in _FAILING.items():
+            count = metrics.REGISTRY.get_sample_value(name) or 0.0
+            if count > self._counts[name]:
+                self._counts[name], self.last = count, (now, what)
 
 
 class Reporter:
-    """Writes reports. A failed one is counted, and the next one comes a few seconds later anyway."""
+    """Writes reports on a thread of its own. What can't be written is not written: that says the same."""
 
-    def __init__(
-        self,
-        clickhouse: ClickHouse,
-        owner: str,
-        observed: Callable[[], Mapping[TP, Observed]],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`observed` gives all partitions that the worker has, and is called on another thread."""
-        self._clickhouse = clickhouse
-        self._owner = owner
-        self._observed = observed
-        self._now = now
-        self._clock_s = clock_s
-        self._errors = 0
-        self._failed_at = _EVER
+    def __init__(self, inserter: Inserter, reports: Callable[[], Sequence[PartitionReport]]) -> None:
+        self._inserter = inserter
+        self._reports = reports
+        self._failures = Failures()
+        self._owner = inserter.fence.owner
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
 
-    async def run(self) -> None:
-        """Report every few seconds until cancelled, on a thread."""
-        while True:
-            await asyncio.to_thread(self.report)
-            await asyncio.sleep(EVERY_S)
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
 
-    def report(self) -> int:
-        """Write a row a partition; returns how many."""
-        now, clock_s = self._now(), self._clock_s()
-        errors = int(sum(metrics.REGISTRY.get_sample_value(name) or 0 for name in _ERRORS))
-        if errors > self._errors:
-            self._errors, self._failed_at = errors, now
-        rows = [self._row(tp, each, now, clock_s) for tp, each in sorted(self._observed().items())]
-        if not rows:
-            return 0
-        columns = "_topic, partition, owner, lag, waits_s, behind_s, errors, failed_at, reported_at"
-        try:
-            self._clickhouse.command(
-                f"INSERT INTO {self._clickhouse.database}.worker_reports ({columns}) VALUES {', '.join(rows)}"
-            )
-        except Exception as exc:
-            metrics.REPORT_ERRORS.inc()
-            log.warning("report failed", error=str(exc)[:300])
-            return 0
-        return len(rows)
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        self._thread.join(EVERY_S)
 
-    def _row(self, tp: TP, each: Observed, now: datetime, clock_s: float) -> str:
-        # What it saw last holds no longer where it is held up, in a call for example: that is just what to report.
-        since_s = max(0.0, clock_s - each.at_s)
-        waits_s = each.waits_s + since_s if each.lag else 0.0
-        behind_s = each.behind_s + since_s if each.lag or since_s > _HELD_UP_S else 0.0
-        return (
-            f"({quote(tp.topic)}, {tp.partition}, {quote(self._owner)}, {each.lag}, {waits_s:.3f}, {behind_s:.3f}, "
-            f"{self._errors}, {instant(micros_of(self._failed_at))}, {instant(micros_of(now))})"
-        )
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self._write(datetime.now(UTC))
+            except LoopwatchError as exc:
+                log.warning("a report was not written", error=str(exc)[:300])
+            except Exception as exc:
+                log.exception("a report was not written", exc)
+
+    def _write(self, now: datetime) -> None:
+        self._failures.look(now)
+        failed_at, failure = self._failures.last
+        clock_s = time.monotonic()
+        rows = [
+            (each.topic, each.partition, self._owner, each.lag, each.waiting_s, each.stuck_s, failed_at, failure, now)
+            for each in (report.as_of(clock_s) for report in self._reports())
+        ]
+        if rows:
+            columns = [pa.array(each, field.type) for each, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
+            self._inserter.insert("worker_reports", pa.table(columns, _SCHEMA), token_of([f"{self._owner}:{now}"]), ())

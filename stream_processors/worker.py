@@ -7,7 +7,7 @@ lock.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from faust.types import TP
@@ -17,7 +17,6 @@ from ..infra.kafka_admin import TopicInfo
 from ..infra.logs import logger
 from ..infra.settings import Settings
 from ..schemas.errors import ServiceUnavailable
-from .backlog import Backlog
 from .calls import Calls
 from .engine.transport import BatchConsumer
 from .flushes import Flushes
@@ -28,7 +27,7 @@ from .lookups import Lookups
 from .output import Flush
 from .ownership import Ownership
 from .partition import PartitionProcessor
-from .reports import Observed
+from .reports import PartitionReport, Waiting
 from .rounds import Round
 from .sink.writer import FlushWriter
 
@@ -74,10 +73,10 @@ class JoinWorker:
         self._stored: dict[TP, int] = {}
         self._caught_up_since: dict[TP, float] = {}
         self._liveness = Liveness(settings.stuck_after_s)
-        self._backlog = Backlog()
-        self.observed: Mapping[TP, Observed] = {}
-        """Partitions as they were last seen; another dictionary each time."""
         self._oldest_batch_s: float | None = None
+        self._waiting = Waiting()
+        self.reports: list[PartitionReport] = []
+        """How each topic of its partitions is, as of the last tick."""
         self.behind = 0
         self.unhealthy: str | None = None
 
@@ -157,7 +156,8 @@ class JoinWorker:
             self._oldest_batch_s = None
             log.info("partitions released", partitions=sorted(self._partitions), clean=clean)
             self._ownership.give_back(keep=clean)
-            self._stored, self._caught_up_since, self.observed = {}, {}, {}
+            self._stored, self._caught_up_since, self.reports = {}, {}, []
+            self._waiting = Waiting()
             metrics.forget_partitions()
 
     async def drain(self) -> None:
@@ -288,8 +288,8 @@ class JoinWorker:
 
     def _watch(self, consumer: BatchConsumer) -> None:
         progress: dict[TP, Progress] = {}
-        ends: dict[TP, tuple[int, int]] = {}
-        behind = 0
+        lags: dict[TP, int] = {}
+        behind, now_s = 0, time.monotonic()
         for processor in self._partitions.values():
             name = str(processor.partition)
             join = processor.join
@@ -302,15 +302,19 @@ class JoinWorker:
                 tp = TP(topic.name, processor.partition)
                 stored = self._stored.get(tp, processor.next_offset(topic.name))
                 lag = consumer.lag(tp, stored)
-                progress[tp], ends[tp] = Progress(stored, lag > 0), (stored, stored + lag)
+                progress[tp], lags[tp] = Progress(stored, lag > 0), lag
                 behind += lag
                 metrics.LAG.labels(topic.name, name).set(lag)
         self.behind = behind
-        now_s = time.monotonic()
-        ages, waits = self._liveness.observe(progress, now_s), self._backlog.observe(ends, now_s)
-        self.observed = {tp: Observed(end - stored, waits[tp], ages[tp], now_s) for tp, (stored, end) in ends.items()}
+        ages = self._liveness.observe(progress, now_s)
         for tp, age_s in ages.items():
             metrics.COMMIT_AGE.labels(tp.topic, str(tp.partition)).set(age_s)
+        self.reports = [
+            PartitionReport(
+                tp.topic, tp.partition, lags[tp], self._waiting.since(tp, stored, lags[tp], now_s), ages[tp], now_s
+            )
+            for tp, (stored, _) in progress.items()
+        ]
         if stuck := self._liveness.stuck(ages):
             self.unhealthy = f"no progress on {', '.join(f'{tp.topic}[{tp.partition}]' for tp in stuck)}"
             raise RuntimeError(f"{self.unhealthy} for {self._settings.stuck_after_s:g} s: leaving for a restart")

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS {database}.signals
     evidence        Array(Tuple(name String, expected Float64, seen Float64)) COMMENT 'What shifted most, first: bins, categories or slices with their share or mean before and since',
     examples        Array(String)              COMMENT 'Ids of some of the predictions',
     query           String                     COMMENT 'SQL that shows it',
+    window_s        UInt32                     COMMENT 'Seconds of the windows or steps that show it; 0 of concept drift',
     _detected_at    DateTime64(6, 'UTC')       COMMENT 'When the row was written; the latest of a signal holds'
 )
 ENGINE = {engine}ReplacingMergeTree(_detected_at)
@@ -27,7 +28,7 @@ TTL toDateTime(_detected_at) + INTERVAL {ttl_days} DAY
 COMMENT 'What detectors found, a row each time it is seen again until merges fold them. Read through signals_current.';
 
 ALTER TABLE {database}.signals
-    ADD COLUMN IF NOT EXISTS window_seconds UInt32 COMMENT 'It is looked for in windows of this length, and seen again in each while it goes on; 0 for losses, which are told once' AFTER n;
+    ADD COLUMN IF NOT EXISTS window_s UInt32 COMMENT 'Seconds of the windows or steps that show it; 0 of concept drift' AFTER query;
 
 CREATE OR REPLACE VIEW {database}.signals_current AS
 SELECT * FROM {database}.signals FINAL

@@ -98,10 +98,10 @@ CREATE TABLE IF NOT EXISTS {database}.worker_reports
     partition       UInt32                     COMMENT 'Partition',
     owner           String                     COMMENT 'Worker that has it',
     lag             UInt64                     COMMENT 'Records in Kafka that are not stored yet',
-    waits_s         Float64                    COMMENT 'Seconds for which the first of them has been seen to wait; 0 without any',
-    behind_s        Float64                    COMMENT 'Seconds since it got further, while there is something to read; else 0',
-    errors          UInt64                     COMMENT 'Failed evaluations and detectors of the worker, since it started',
-    failed_at       DateTime64(3, 'UTC')       COMMENT 'When the last of them failed; 1970 if none did',
+    waiting_s       Float64                    COMMENT 'Seconds that the first of them has been waiting, as far as the worker saw',
+    stuck_s         Float64                    COMMENT 'Seconds since it got further, while there is something to read; else 0',
+    failed_at       Nullable(DateTime64(3, 'UTC')) COMMENT 'When an evaluation or a detector of the worker failed last',
+    failure         String                     COMMENT 'How that failed',
     reported_at     DateTime64(3, 'UTC')       COMMENT 'When it said so; the latest holds'
 )
 ENGINE = {engine}ReplacingMergeTree(reported_at)

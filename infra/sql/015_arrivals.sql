@@ -45,10 +45,6 @@ FROM
 )
 GROUP BY model, outcome, minute;
 
-ALTER TABLE {database}.metrics ADD INDEX IF NOT EXISTS by_evaluation _evaluated_at TYPE minmax GRANULARITY 1;
-
 ALTER TABLE {database}.estimates ADD INDEX IF NOT EXISTS by_evaluation _evaluated_at TYPE minmax GRANULARITY 1;
-
-ALTER TABLE {database}.ledger ADD INDEX IF NOT EXISTS by_ingestion _ingested_at TYPE minmax GRANULARITY 1;
 
 ALTER TABLE {database}.dead_letters ADD INDEX IF NOT EXISTS by_ingestion _ingested_at TYPE minmax GRANULARITY 1;

@@ -190,7 +190,7 @@ class AnomalyMonitor:
             seen=found.seen,
             n=found.at - found.since + 1,
             query=self._query(series.since_us, series.until_us),
-            window_seconds=self._seconds,
+            window_s=self._seconds,
         )
 
     def _query(self, since_us: int, until_us: int) -> str:

@@ -59,7 +59,7 @@ def drift_signal(
         evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
         examples=_examples(clickhouse, model, row, until),
         query=_query(clickhouse.database, model, row),
-        window_seconds=(episode.until_us - micros_of(row.window_start)) // 1_000_000,
+        window_s=int((until - row.window_start).total_seconds()),
     )
 
 

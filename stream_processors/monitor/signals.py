@@ -1,15 +1,17 @@
 """Signals on their way out: rows of table `signals`, then topic ``loopwatch.signals``."""
 
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
+from ...infra.clickhouse import ClickHouse
 from ...infra.settings import Settings
 from ...schemas.errors import ServiceUnavailable
-from ...schemas.signals import Signal
+from ...schemas.signals import Shift, Signal
 from ..sink.inserts import Inserter, token_of
 from ..sink.publisher import Publisher
 
@@ -22,7 +24,7 @@ _SCHEMA = pa.schema(
         ("since", _INSTANT), ("found_at", _INSTANT), ("until", _INSTANT), ("score", pa.float64()),
         ("expected", pa.float64()), ("seen", pa.float64()), ("n", pa.uint64()), ("message", pa.string()),
         ("evidence", pa.list_(_SHIFT)), ("examples", pa.list_(pa.string())), ("query", pa.string()),
-        ("window_seconds", pa.uint32()),
+        ("window_s", pa.uint32()),
     ]
 )  # fmt: skip
 
@@ -74,3 +76,20 @@ class SignalPublisher:
             # What it still holds would come behind later ones.
             self._publisher = None
             raise
+
+
+def read_signals(clickhouse: ClickHouse, which: str, limit: str) -> list[Signal]:
+    """Signals as they were last seen; `which` is a condition on `signals_current`, `limit` begins with ORDER BY."""
+    fields = Signal.__struct_fields__
+    rows = clickhouse.rows(
+        f"SELECT {', '.join(fields)} FROM {clickhouse.database}.signals_current WHERE {which} {limit}"
+    )
+    return [signal_of(dict(zip(fields, row, strict=True))) for row in rows]
+
+
+def signal_of(row: dict[str, Any]) -> Signal:
+    """A row of all columns that signals have."""
+    evidence = [each if isinstance(each, Mapping) else dict(zip(Shift.__struct_fields__, each, strict=True))
+                for each in row["evidence"]]  # fmt: skip
+    instants = {name: row[name].replace(tzinfo=UTC) for name in ("since", "found_at", "until")}
+    return msgspec.convert(row | instants | {"evidence": evidence}, Signal)

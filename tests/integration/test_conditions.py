@@ -7,7 +7,7 @@ import pytest
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.alerting import Bound, Expected, Ill, NoData, OfGap, OfMetric, OfPipeline, OfSignals
 from loopwatch.schemas.alerts import Severity
-from loopwatch.schemas.outcomes import Comparison
+from loopwatch.schemas.comparison import Comparison
 from loopwatch.schemas.signals import Shift, Signal, SignalKind
 from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.alerts.conditions.context import Context
@@ -139,7 +139,7 @@ def drift(model: str, id_: str = "d1", until: datetime = FULL - HOUR, **more: An
         "kind": SignalKind.DATA_DRIFT, "subject": "age", "detector": "wasserstein", "since": FULL - 2 * HOUR,
         "found_at": FULL - HOUR, "score": 0.8, "message": f"age of {model} drifted", "expected": 30.0, "seen": 41.0,
         "n": 400, "evidence": (Shift("30 to 40", 0.2, 0.4),), "examples": ("p1",), "query": "SELECT 1",
-        "window_seconds": 3600,
+        "window_s": 3600,
     }  # fmt: skip
     return Signal(f"{model}-{id_}", model, until=until, **(of | more))
 
@@ -176,9 +176,9 @@ def test_signals_are_chosen_and_those_with_the_same_labels_are_one(clickhouse: C
         drift("many"),
         drift("many", "d2", score=0.9, message="stronger"),
         drift("many", "d3", subject="colour", score=0.3, segment_key="country", segment="de"),
-        drift("many", "d4", subject="volume", kind=SignalKind.ANOMALY, window_seconds=60, until=FULL - 5 * MINUTE),
-        drift("many", "d5", subject="loss", kind=SignalKind.CONCEPT_DRIFT, window_seconds=0, until=FULL - 2 * HOUR),
-        drift("many", "d6", subject="latency_ms", kind=SignalKind.ANOMALY, window_seconds=60, until=FULL - HOUR),
+        drift("many", "d4", subject="volume", kind=SignalKind.ANOMALY, window_s=60, until=FULL - 5 * MINUTE),
+        drift("many", "d5", subject="loss", kind=SignalKind.CONCEPT_DRIFT, window_s=0, until=FULL - 2 * HOUR),
+        drift("many", "d6", subject="latency_ms", kind=SignalKind.ANOMALY, window_s=60, until=FULL - HOUR),
     )
 
     def messages(condition: OfSignals) -> set[tuple[str, str]]:
@@ -255,8 +255,8 @@ def test_labels_that_stop_are_missed_but_not_those_that_never_came(clickhouse: C
 
 def report(partition: int, **more: Any) -> dict[str, Any]:
     of = {
-        "_topic": TOPICS[1], "partition": partition, "owner": f"w{partition}:12:ab", "lag": 0, "waits_s": 0.0,
-        "behind_s": 0.0, "errors": 0, "failed_at": datetime(1970, 1, 1, tzinfo=NOW.tzinfo), "reported_at": NOW,
+        "_topic": TOPICS[1], "partition": partition, "owner": f"w{partition}:12:ab", "lag": 0, "waiting_s": 0.0,
+        "stuck_s": 0.0, "failed_at": None, "failure": "", "reported_at": NOW,
     }  # fmt: skip
     return of | more
 
@@ -269,7 +269,7 @@ def said_of(clickhouse: ClickHouse, ill: Ill, now: datetime = NOW, **more: Any) 
 
 def test_workers_that_are_well_are_left_alone_and_silent_ones_are_not(clickhouse: ClickHouse) -> None:
     clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.worker_reports")
-    store(clickhouse, "worker_reports", [report(0), report(1, lag=10, waits_s=100.0, behind_s=100.0)])
+    store(clickhouse, "worker_reports", [report(0), report(1, lag=10, waiting_s=100.0, stuck_s=100.0)])
     for ill in Ill:
         assert said_of(clickhouse, ill, partitions=2) == []
     later = NOW + 3 * MINUTE
@@ -282,15 +282,16 @@ def test_workers_that_are_well_are_left_alone_and_silent_ones_are_not(clickhouse
 
 def test_what_workers_say_is_wrong_is_one_finding(clickhouse: ClickHouse) -> None:
     clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.worker_reports")
-    ill = report(1, lag=9000, waits_s=300.0, behind_s=240.0)
-    failing = report(2, errors=3, failed_at=NOW - MINUTE)
-    store(clickhouse, "worker_reports", [report(0), ill, failing, report(3, errors=5, failed_at=NOW - DAY)])
+    ill = report(1, lag=9000, waiting_s=300.0, stuck_s=240.0)
+    failing = report(2, failure="it broke", failed_at=NOW - MINUTE)
+    store(clickhouse, "worker_reports", [report(0), ill, failing, report(3, failure="once", failed_at=NOW - DAY)])
     (lag,) = said_of(clickhouse, Ill.LAG)
     assert lag.startswith("Events wait in Kafka for 5 minutes")
     assert "9,000 records wait in alerted.predictions[1]" in lag
     (stuck,) = said_of(clickhouse, Ill.STUCK)
     assert "lerted.predictions[1] got no further since" in stuck
     (errors,) = said_of(clickhouse, Ill.ERRORS)
-    assert "worker w2:12 fail" in errors
+    assert errors.startswith("Worker w2:12 failed at")
+    assert "(it broke)" in errors
     evaluation = ask(clickhouse, rule(OfPipeline(Ill.LAG)))
     assert evaluation.findings[0].labels["category"] == "pipeline"

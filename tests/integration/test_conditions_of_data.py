@@ -1,11 +1,11 @@
 """What rules find in the ledger, in dead letters, delays, costs and queries; and all of them together."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.infra.settings import Settings
 from loopwatch.schemas.alerting import (
     Bound,
     OfBudget,
@@ -16,11 +16,13 @@ from loopwatch.schemas.alerting import (
     OfQuery,
 )
 from loopwatch.schemas.alerts import Category
+from loopwatch.schemas.comparison import Comparison
+from loopwatch.schemas.default_alerting import DEFAULT_RULES
 from loopwatch.schemas.errors import ServiceUnavailable
 from loopwatch.schemas.ledger import LedgerReport
-from loopwatch.schemas.outcomes import Comparison
+from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.alerts.conditions import query
-from loopwatch.stream_processors.alerts.conditions.context import Context
+from loopwatch.stream_processors.alerts.conditions.evaluate import Evaluator
 from loopwatch.stream_processors.alerts.conditions.operations import LedgerWatch
 
 from .alerted import DAY, HOUR, MINUTE, NOW, arrivals, ask, found, labels, rule, store, window
@@ -206,26 +208,15 @@ def test_a_query_is_checked_without_running_it(clickhouse: ClickHouse, text: str
     assert all(part in each for part, each in zip(problems, said, strict=True))
 
 
-def test_a_clickhouse_that_is_away_leaves_all_rules_unknown(clickhouse: ClickHouse) -> None:
-    asked: list[str] = []
+def test_a_clickhouse_that_is_away_is_no_fault_of_a_rule(clickhouse: ClickHouse) -> None:
+    away = ClickHouse(Settings(clickhouse_url="http://127.0.0.1:1"))
+    for condition in (OfMetric("accuracy", Bound(Comparison.LESS, 0.6)), OfDeadLetters(), OfLedger()):
+        with pytest.raises(ServiceUnavailable):
+            ask(away, rule(condition))
 
-    class Away:
-        database = clickhouse.database
 
-        def __getattr__(self, name: str) -> Callable[[str], Any]:
-            def refuse(sql: str) -> Any:
-                asked.append(sql)
-                raise ServiceUnavailable("http://127.0.0.1:1", "ClickHouse: no answer")
-
-            return refuse
-
-    away: Any = Away()
-    rules = [
-        rule(OfMetric("accuracy", Bound(Comparison.LESS, 0.6)), name="metric"),
-        rule(OfDeadLetters(), name="letters"),
-        rule(OfQuery("SELECT 1 AS value"), name="query"),
-    ]
-    evaluation = ask(away, *rules, context=Context(None, in_background=False))
-    assert (evaluation.findings, evaluation.evaluated) == ((), frozenset())
-    assert evaluation.errors.keys() == {"metric", "letters", "query"}
-    assert len(asked) == 1
+def test_the_rules_of_every_configuration_can_be_asked(clickhouse: ClickHouse) -> None:
+    settings = Settings(clickhouse_url=clickhouse.address, clickhouse_database=clickhouse.database)
+    evaluation = Evaluator(clickhouse, LoopwatchConfig(), settings).evaluate(NOW)
+    assert evaluation.errors == {}
+    assert evaluation.evaluated == {each.name for each in DEFAULT_RULES}

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ....infra.clickhouse import ClickHouse
 from ....infra.logs import logger
+from ....infra.settings import Settings
 from ....schemas.alerting import (
     Condition,
     NoData,
@@ -24,6 +25,7 @@ from ....schemas.alerting import (
 )
 from ....schemas.alerts import Finding, fingerprint_of
 from ....schemas.errors import ServiceUnavailable
+from ....schemas.outcomes import LoopwatchConfig
 from . import budget, dead_letters, gap, label_delay, ledger, metric, no_data, pipeline, query, signal
 from .context import Context
 from .operations import count_letters, read_pipeline, why_dead
@@ -41,9 +43,26 @@ class Evaluation(Struct, frozen=True):
     none, and their alerts stay as they are. A rule in neither can't be asked of the past.
     """
 
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
     evaluated: frozenset[str]
     errors: Mapping[str, str]
+
+
+class Evaluator:
+    """Evaluates the rules of a configuration, turn by turn. What it remembers is a cache."""
+
+    def __init__(self, clickhouse: ClickHouse, config: LoopwatchConfig, settings: Settings) -> None:
+        self._clickhouse = clickhouse
+        self._rules = config.alerting.rules
+        self._context = Context(config, topics=settings.topics.inputs, ttl_days=settings.ttl_days)
+
+    def evaluate(self, now: datetime) -> "Evaluation":
+        """One turn.
+
+        Raises:
+            ServiceUnavailable: ClickHouse doesn't answer.
+        """
+        return evaluate(self._clickhouse, self._rules, self._context, now)
 
 
 Found = Iterable[Finding]
@@ -62,33 +81,35 @@ class _Asked(Struct):
 
 
 def evaluate(clickhouse: ClickHouse, rules: Sequence[Rule], context: Context, now: datetime) -> Evaluation:
-    """Ask all rules, one after the other; never raises for one that fails, nor for ClickHouse.
+    """Ask all rules, one after the other.
 
     What rules of a kind have in common is read once. Several findings of a rule with the same labels are one: the
     first, which is the strongest.
+
+    Raises:
+        ServiceUnavailable: ClickHouse doesn't answer; a query of a user's that breaks off is that rule's error.
     """
     findings: list[Finding] = []
     evaluated: set[str] = set()
     errors: dict[str, str] = {}
-    unavailable = ""
     asked = rules if context.past is None else [rule for rule in rules if can_be_asked_of_the_past(rule)]
     for kind, ask in _KINDS.items():
         of_kind = [rule for rule in asked if type(rule.condition) is kind]
         if not of_kind:
             continue
-        if unavailable:
-            errors |= {rule.name: unavailable for rule in of_kind}
-            continue
         try:
             of_rule = ask(_Asked(clickhouse, context, now, of_kind))
+        except ServiceUnavailable:
+            raise
         except Exception as exc:
             errors |= {rule.name: _said(exc, rule) for rule in of_kind}
-            unavailable = str(exc) if isinstance(exc, ServiceUnavailable) else ""
             continue
         for rule in of_kind:
             try:
                 findings += _distinct(of_rule(rule, rule.condition))
                 evaluated.add(rule.name)
+            except ServiceUnavailable:
+                raise
             except Exception as exc:
                 errors[rule.name] = _said(exc, rule)
     return Evaluation(tuple(findings), frozenset(evaluated), errors)
@@ -142,7 +163,7 @@ def _budgets(asked: _Asked) -> OfRule:
 
 def _pipeline(asked: _Asked) -> OfRule:
     context = asked.context
-    read = read_pipeline(asked.clickhouse, context.topics, context.partitions, context.since)
+    read = read_pipeline(asked.clickhouse, context.topics, context.partitions, context.since, asked.now)
     return lambda rule, condition: pipeline.findings(rule, condition, read, asked.now)
 
 
@@ -198,6 +219,5 @@ def _distinct(found: Found) -> Iterator[Finding]:
 
 
 def _said(exc: Exception, rule: Rule) -> str:
-    if not isinstance(exc, ServiceUnavailable):
-        log.warning("rule can't be evaluated", rule=rule.name, error=query.said(exc))
+    log.warning("rule can't be evaluated", rule=rule.name, error=query.said(exc))
     return query.said(exc)

@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 
-from ....infra.clickhouse import ClickHouse, quote, quoted
+from ....infra.clickhouse import ClickHouse, quoted
 from ....schemas.alerting import Expected
-from ....schemas.signals import Shift, Signal
+from ....schemas.signals import Signal
 from ...lookups import instant
+from ...monitor.signals import signal_of
 from ...records import from_micros, micros_of
 from .facts import Heard, Measure, Measured, Measurements, Stream
 from .signal import longest_s
@@ -64,10 +64,10 @@ class LiveFacts:
         reached = f"transform(toString(model), {models}, {micros_of(now)})" if watched else str(micros_of(now))
         rows = self._clickhouse.rows(
             f"SELECT {', '.join(_FIELDS)} FROM {self._database}.signals "
-            f"WHERE toUnixTimestamp64Micro(until) + 1000000 * ({longest_s('window_seconds')}) > {reached} "
+            f"WHERE toUnixTimestamp64Micro(until) + 1000000 * ({longest_s('window_s')}) > {reached} "
             "ORDER BY _detected_at DESC LIMIT 1 BY signal_id"
         )
-        signals = [_signal(dict(zip(_FIELDS, row, strict=True))) for row in rows]
+        signals = [signal_of(dict(zip(_FIELDS, row, strict=True))) for row in rows]
         return [(each, from_micros(watched.get(each.model, micros_of(now)))) for each in signals]
 
     def heard(self, now: datetime) -> Mapping[Stream, Heard]:
@@ -137,19 +137,3 @@ class LiveFacts:
         for model, *usd in rows:
             found[model] = dict(zip(ordered, map(float, usd), strict=True))
         return found
-
-
-def stored_signals(clickhouse: ClickHouse, model: str, since: datetime, until: datetime) -> list[Signal]:
-    """Signals of a model that were found before `until` and seen at `since` or later, as they were last seen."""
-    rows = clickhouse.rows(
-        f"SELECT {', '.join(_FIELDS)} FROM {clickhouse.database}.signals_current WHERE model = {quote(model)} "
-        f"AND found_at < {instant(micros_of(until))} AND until >= {instant(micros_of(since))}"
-    )
-    return [_signal(dict(zip(_FIELDS, row, strict=True))) for row in rows]
-
-
-def _signal(row: dict[str, Any]) -> Signal:
-    evidence = [each if isinstance(each, Mapping) else dict(zip(Shift.__struct_fields__, each, strict=True))
-                for each in row["evidence"]]  # fmt: skip
-    instants = {name: row[name].replace(tzinfo=UTC) for name in ("since", "found_at", "until")}
-    return msgspec.convert(row | instants | {"evidence": evidence}, Signal)

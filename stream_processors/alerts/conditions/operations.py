@@ -12,22 +12,29 @@ from .dead_letters import Letters, Why
 from .pipeline import Pipeline, Report
 
 _EXAMPLES = 5
+_FORGOTTEN = timedelta(days=7)
 _LEDGER_EVERY = timedelta(minutes=1)
 # Reading the ledger counts all rows there are: it may take so small a part of the time.
 _REST = 50
 
 
 def read_pipeline(
-    clickhouse: ClickHouse, topics: Collection[str], partitions: int | None, since: datetime | None
+    clickhouse: ClickHouse, topics: Collection[str], partitions: int | None, since: datetime | None, now: datetime
 ) -> Pipeline:
-    """The last report of each partition of these topics (all without any); of so many partitions, if that is known."""
-    of_topics = f"WHERE _topic IN ({quoted(sorted(topics))}) " if topics else ""
+    """The last report of each partition of these topics (all without any); of so many partitions, if that is known.
+
+    A partition that nobody has had for a week is none any more.
+    """
+    of_topics = f"AND _topic IN ({quoted(sorted(topics))}) " if topics else ""
     reports = [
-        Report(topic, partition, owner, lag, waits_s, behind_s, errors, failed.replace(tzinfo=UTC),
-               reported.replace(tzinfo=UTC))
-        for topic, partition, owner, lag, waits_s, behind_s, errors, failed, reported in clickhouse.rows(
-            "SELECT _topic, partition, owner, lag, waits_s, behind_s, errors, failed_at, reported_at "
-            f"FROM {clickhouse.database}.worker_reports FINAL {of_topics}ORDER BY _topic, partition"
+        Report(
+            topic, partition, owner, lag, waiting_s, stuck_s, None if failed is None else failed.replace(tzinfo=UTC),
+            failure, reported.replace(tzinfo=UTC),
+        )
+        for topic, partition, owner, lag, waiting_s, stuck_s, failed, failure, reported in clickhouse.rows(
+            "SELECT _topic, partition, owner, lag, waiting_s, stuck_s, failed_at, failure, reported_at "
+            f"FROM {clickhouse.database}.worker_reports FINAL "
+            f"WHERE reported_at >= {instant(micros_of(now - _FORGOTTEN))} {of_topics}ORDER BY _topic, partition"
         )
     ]  # fmt: skip
     if partitions is None:

@@ -20,10 +20,10 @@ class Report(Struct, frozen=True):
     partition: int
     owner: str
     lag: int
-    waits_s: float
-    behind_s: float
-    errors: int
-    failed_at: datetime
+    waiting_s: float
+    stuck_s: float
+    failed_at: datetime | None
+    failure: str
     reported_at: datetime
 
     @property
@@ -54,17 +54,17 @@ def findings(rule: Rule, condition: OfPipeline, pipeline: Pipeline, now: datetim
 
 
 def _lag(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
-    late = [each for each in _fresh(condition, pipeline, now) if each.waits_s > condition.after.total_seconds()]
+    late = [each for each in _fresh(condition, pipeline, now) if each.waiting_s > condition.after.total_seconds()]
     if not late:
         return None
-    worst = max(late, key=lambda each: each.waits_s)
-    since = min(each.reported_at.timestamp() - each.waits_s for each in late)
+    worst = max(late, key=lambda each: each.waiting_s)
+    since = min(each.reported_at.timestamp() - each.waiting_s for each in late)
     began = datetime.fromtimestamp(since, now.tzinfo)
     return Details(
         message=f"Events wait in Kafka for {long(now - began)} before they are stored, longer than "
         f"{long(condition.after)}, since {minute(began)}, {worst.place} most of all "
         f"({sum(each.lag for each in late):,} records wait in {_places(late)})",
-        value=worst.waits_s,
+        value=worst.waiting_s,
         threshold=condition.after.total_seconds(),
         n=sum(each.lag for each in late),
         since=began,
@@ -76,7 +76,7 @@ def _lag(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | 
 def _stuck(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
     after_s = condition.after.total_seconds()
     silent = [each for each in pipeline.reports if now - each.reported_at > condition.after]
-    still = [each for each in _fresh(condition, pipeline, now) if each.behind_s > after_s]
+    still = [each for each in _fresh(condition, pipeline, now) if each.stuck_s > after_s]
     said: list[str] = []
     since: list[datetime] = []
     if silent:
@@ -86,7 +86,7 @@ def _stuck(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details 
         since.append(pipeline.since)
         said.append(f"no worker has ever reported on {_named(pipeline.unreported)}")
     if still:
-        since.append(datetime.fromtimestamp(min(e.reported_at.timestamp() - e.behind_s for e in still), now.tzinfo))
+        since.append(datetime.fromtimestamp(min(e.reported_at.timestamp() - e.stuck_s for e in still), now.tzinfo))
         said.append(f"{_places(still)} got no further since {minute(since[-1])}, though there is something to read")
     if not said:
         return None
@@ -103,16 +103,20 @@ def _stuck(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details 
 
 
 def _errors(condition: OfPipeline, pipeline: Pipeline, now: datetime) -> Details | None:
-    failed = {each.owner: each for each in pipeline.reports if each.errors and now - each.failed_at < condition.after}
+    # A partition of the worker each, all of which say the same.
+    failed = {
+        each.owner: each
+        for each in pipeline.reports
+        if each.failed_at is not None and now - each.failed_at < condition.after
+    }
     if not failed:
         return None
-    last = max(each.failed_at for each in failed.values())
+    last, why = max((each.failed_at, each.failure) for each in failed.values() if each.failed_at is not None)
     owners = ", ".join(sorted(owner.rpartition(":")[0] or owner for owner in failed))
     return Details(
-        message=f"Evaluation or detectors of worker {owners} fail, at {minute(last)} last: metrics and signals of its "
-        "models may be old; its log says why",
-        value=float(sum(each.errors for each in failed.values())),
-        n=sum(each.errors for each in failed.values()),
+        message=f"Worker {owners} failed at {minute(last)} last ({why}): metrics and signals of its models may be old",
+        value=float(len(failed)),
+        n=len(failed),
         since=last,
         query=_QUERY,
         command=command("doctor"),

@@ -33,6 +33,8 @@ _ELSEWHERE = re.compile(
     r"|jdbc|redis|executable|input|azureBlobStorage|deltaLake|iceberg|hudi|cluster|clusterAllReplicas)\s*\(",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_LABEL = 256
 _RESERVED = (ALERTNAME, SEVERITY, CATEGORY)
 
 
@@ -87,6 +89,11 @@ def check(clickhouse: ClickHouse, condition: OfQuery, now: datetime) -> list[str
     elif not re.search(r"Int|Float|Decimal|Bool", types[VALUE]):
         problems.append(f"column `{VALUE}` is no number: {types[VALUE]}")
     problems += [f"column `{name}` can't be a label: every alert has one" for name in types if name in _RESERVED]
+    problems += [
+        f"column `{name[:80]}` is no name of a label: say AS, letters, digits and _"
+        for name in types
+        if not _LABEL.fullmatch(name)
+    ]
     return problems
 
 
@@ -104,7 +111,11 @@ def findings(
     for row in rows[:MOST_FINDINGS]:
         found = dict(zip(columns, row, strict=True))
         value = _number(found.pop(VALUE))
-        labels = {name: each for name, each in found.items() if isinstance(each, str) and name != MESSAGE}
+        labels = {
+            name: each[:_LONGEST_LABEL]
+            for name, each in found.items()
+            if isinstance(each, str) and name not in (MESSAGE, *_RESERVED) and _LABEL.fullmatch(name)
+        }
         if (
             value is None
             or (condition.bound is not None and not is_wrong(condition.bound, value))
@@ -119,9 +130,7 @@ def findings(
             query=condition.query.strip(),
             command="loopwatch sql -",
         )
-        yield finding(
-            rule, condition.category, details, **{name: each for name, each in labels.items() if name not in _RESERVED}
-        )
+        yield finding(rule, condition.category, details, **labels)
 
 
 def said(exc: Exception) -> str:

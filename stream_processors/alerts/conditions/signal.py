@@ -17,13 +17,8 @@ _SLACK = timedelta(minutes=10)
 _LEAST, _MOST = timedelta(hours=1), timedelta(days=1)
 
 
-def findings(
-    rule: Rule, condition: OfSignals, signals: Sequence[tuple[Signal, datetime]], now: datetime | None = None
-) -> Iterator[Finding]:
-    """A finding a signal that goes on, the strongest first: several of the same labels are the first one.
-
-    `now` is for the past: what was not found by then is left out.
-    """
+def findings(rule: Rule, condition: OfSignals, signals: Sequence[tuple[Signal, datetime]]) -> Iterator[Finding]:
+    """A finding a signal that goes on, the strongest first: several of the same labels are the first one."""
     for signal, watched_until in sorted(signals, key=lambda each: (-each[0].score, each[0].signal_id)):
         if (
             signal.kind in condition.kinds
@@ -31,7 +26,6 @@ def findings(
             and (not condition.subjects or signal.subject in condition.subjects)
             and signal.score >= condition.min_score
             and (condition.slices or not signal.segment_key)
-            and (now is None or signal.found_at <= now)
             and watched_until < goes_on_until(signal)
         ):
             yield _finding(rule, signal)
@@ -39,14 +33,14 @@ def findings(
 
 def goes_on_until(signal: Signal) -> datetime:
     """Event time up to which it counts as going on, unless it is seen again by then."""
-    window = timedelta(seconds=signal.window_seconds) or min(max(signal.found_at - signal.since, _LEAST), _MOST)
+    window = timedelta(seconds=signal.window_s) or min(max(signal.found_at - signal.since, _LEAST), _MOST)
     return signal.until + _WINDOWS * window + _SLACK
 
 
-def longest_s(window_seconds: str) -> str:
+def longest_s(window_s: str) -> str:
     """SQL of seconds behind `until` by which each signal is over."""
     most = int(_MOST.total_seconds())
-    return f"{_WINDOWS} * if({window_seconds} = 0, {most}, {window_seconds}) + {int(_SLACK.total_seconds())}"
+    return f"{_WINDOWS} * if({window_s} = 0, {most}, {window_s}) + {int(_SLACK.total_seconds())}"
 
 
 def _without_values(signal: Signal) -> str:

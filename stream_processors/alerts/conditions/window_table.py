@@ -1,13 +1,13 @@
 """Windows of tables `metrics` and `estimates` as they are now, kept in memory and brought up to date by what is new.
 
 The window that is going on gets a revision every few seconds, so the tables grow by thousands of rows a second of many
-models. Only what was evaluated since the last look is read; all of the recent past once at first, and again once in a
-while, for what was stored so long after it was stamped that a look missed it.
+models. All of the recent past is read once. Then only what was evaluated since the last look, and once in a while
+since a look that is longer ago, for what was stored so long after it was stamped that a look missed it.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from ....infra.clickhouse import ClickHouse, quote, quoted
@@ -19,8 +19,9 @@ from .facts import Measure, Measured, Measurements
 from .metric import oldest_end
 
 METRICS, ESTIMATES = "metrics", "estimates"
-_OVERLAP = timedelta(minutes=2)
-_ANEW_EVERY = timedelta(minutes=10)
+_OVERLAP = timedelta(seconds=15)
+_AGAIN_EVERY = timedelta(minutes=2)
+_OVERLAP_AGAIN = timedelta(minutes=15)
 _BEFORE = 8
 _WEEK_S = 7 * 86_400
 _MOST_BEFORE = 400
@@ -39,24 +40,31 @@ class WindowTable:
         self._asked: tuple[frozenset[str], bool] = (frozenset(), False)
         self._windows: dict[Measure, dict[int, tuple[int, Measured]]] = {}
         self._evaluated: dict[_Of, int] = {}
+        self._measures: dict[_Of, set[Measure]] = {}
         self._newest: dict[str, int] = {}
-        self._read_anew: datetime | None = None
+        self._known: dict[str, dict[Measure, list[Measured]]] = {}
+        self._changed: set[Measure] = set()
         self._read: datetime | None = None
+        self._read_again: datetime | None = None
         self._earlier: dict[tuple[Measure, int], Sequence[Measured]] = {}
 
     def read(self, names: Collection[str], slices: bool, now: datetime) -> Measurements:
         """Windows of these metrics that may say something of now."""
         known, had_slices = self._asked
         if not known >= set(names) or (slices and not had_slices):
-            self._asked, self._read_anew = (known | set(names), slices or had_slices), None
-        if self._read_anew is None or self._read is None or not timedelta() <= now - self._read_anew < _ANEW_EVERY:
+            self._asked, self._read = (known | set(names), slices or had_slices), None
+        if self._read is None or self._read_again is None or now < self._read:
             self._read_all()
-            self._read_anew = now
+            self._read_again = now
+        elif now - self._read_again >= _AGAIN_EVERY:
+            self._take(f"_evaluated_at >= {instant(micros_of(self._read - _OVERLAP_AGAIN))}")
+            self._forget()
+            self._read_again = now
         else:
             self._take(f"_evaluated_at >= {instant(micros_of(self._read - _OVERLAP))}")
         self._read = now
-        self._forget()
-        return self._measurements()
+        self._update()
+        return Measurements(self._known, self._newest)
 
     def before(self, measure: Measure, second: int) -> Sequence[Measured]:
         """The windows of a measure in the week before a second, oldest first; of long windows some of them."""
@@ -85,7 +93,7 @@ class WindowTable:
             f"AND window_start >= {max(0, oldest_end(size, self._newest[model]) - size)})"
             for model, size, _ in rows
         ]
-        self._windows, self._evaluated = {}, {}
+        self._windows, self._evaluated, self._measures, self._known = {}, {}, {}, {}
         if recent:
             self._take(f"({' OR '.join(recent)})")
 
@@ -108,39 +116,44 @@ class WindowTable:
     def _note(self, *row: Any) -> None:
         model, outcome, time_of, size, step, start, key, segment, metric, held, at_us = row
         self._newest[model] = max(self._newest.get(model, 0), start)
-        if metric in (LABELLED, INDICATORS) and not key:
-            window = model, outcome, time_of, size, step, start
-            self._evaluated[window] = max(self._evaluated.get(window, 0), at_us)
-        window = Window(timedelta(seconds=size), timedelta(seconds=step))
-        measure = Measure(model, outcome, TimeOf(time_of), window, key, segment, metric)
+        of = model, outcome, time_of, size, step, start
+        measure = Measure(model, outcome, TimeOf(time_of), _window(size, step), key, segment, metric)
+        if metric in (LABELLED, INDICATORS) and not key and self._evaluated.get(of, 0) < at_us:
+            self._evaluated[of] = at_us
+            # What the new revision doesn't have was not noted again.
+            self._changed |= self._measures.get(of, set())
         of_measure = self._windows.setdefault(measure, {})
         before = of_measure.get(start)
-        if before is None or before[0] <= at_us:
+        if before is None or before[0] < at_us:
             of_measure[start] = at_us, Measured(start, *held)
+            self._measures.setdefault(of, set()).add(measure)
+            self._changed.add(measure)
+
+    def _update(self) -> None:
+        """What changed, as others see it: without values that the last revision of their window has not."""
+        for measure in self._changed:
+            of = measure.model, measure.outcome, measure.time_of.value, measure.window.size_s, measure.window.step_s
+            self._known.setdefault(measure.metric, {})[measure] = [
+                measured
+                for start, (at_us, measured) in sorted(self._windows.get(measure, {}).items())
+                if at_us >= self._evaluated.get((*of, start), 0)
+            ]
+        self._changed.clear()
 
     def _forget(self) -> None:
-        """What says nothing any more: windows that are too old, and values that the last revision has not."""
-        for measure in list(self._windows):
-            size = measure.window.size_s
-            least = oldest_end(size, self._newest[measure.model]) - size
-            of = measure.model, measure.outcome, measure.time_of.value, size, measure.window.step_s
-            kept = {
-                start: (at_us, measured)
-                for start, (at_us, measured) in self._windows[measure].items()
-                if start >= least and at_us >= self._evaluated.get((*of, start), 0)
-            }
-            if kept:
-                self._windows[measure] = kept
-            else:
-                del self._windows[measure]
-        for of in [of for of in self._evaluated if of[-1] < oldest_end(of[3], self._newest[of[0]]) - of[3]]:
-            del self._evaluated[of]
-
-    def _measurements(self) -> Measurements:
-        by_metric: dict[str, dict[Measure, list[Measured]]] = defaultdict(dict)
-        for measure, of_measure in self._windows.items():
-            by_metric[measure.metric][measure] = [each for _, (_, each) in sorted(of_measure.items())]
-        return Measurements(by_metric, dict(self._newest))
+        """Windows that are too old to say anything."""
+        for of in list(self._measures):
+            size, start = of[3], of[-1]
+            if start >= oldest_end(size, self._newest[of[0]]) - size:
+                continue
+            self._evaluated.pop(of, None)
+            for measure in self._measures.pop(of):
+                self._windows[measure].pop(start, None)
+                self._changed.add(measure)
+        for measure in [measure for measure, windows in self._windows.items() if not windows]:
+            del self._windows[measure]
+            self._known.get(measure.metric, {}).pop(measure, None)
+            self._changed.discard(measure)
 
     @property
     def _held(self) -> str:
@@ -156,3 +169,8 @@ class WindowTable:
             f"AND segment_key = {quote(measure.segment_key)} AND segment = {quote(measure.segment)} "
             f"AND metric = {quote(measure.metric)}"
         )
+
+
+@lru_cache(maxsize=1000)
+def _window(size_s: int, step_s: int) -> Window:
+    return Window(timedelta(seconds=size_s), timedelta(seconds=step_s))

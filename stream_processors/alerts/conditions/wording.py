@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ....schemas.alerting import Bound, Rule
 from ....schemas.alerts import ALERTNAME, CATEGORY, SEVERITY, Category, Details, Finding
-from ....schemas.outcomes import Comparison
+from ....schemas.comparison import Comparison
 
 _SIDES = {
     Comparison.MORE: "above",
@@ -29,20 +29,8 @@ def is_meant(rule: Rule, model: str) -> bool:
 
 
 def is_wrong(bound: Bound, value: float) -> bool:
-    """Whether a value is on the wrong side.
-
-    >>> is_wrong(Bound(Comparison.LESS, 0.6), 0.6), is_wrong(Bound(Comparison.AT_MOST, 0.6), 0.6)
-    (False, True)
-    """
-    match bound.comparison:
-        case Comparison.MORE:
-            return value > bound.value
-        case Comparison.AT_LEAST:
-            return value >= bound.value
-        case Comparison.LESS:
-            return value < bound.value
-        case Comparison.AT_MOST:
-            return value <= bound.value
+    """Whether a value is on the wrong side."""
+    return bound.comparison.holds(value, bound.value)
 
 
 def is_surely_wrong(bound: Bound, value: float, lower: float | None, upper: float | None) -> bool:
