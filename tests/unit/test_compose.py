@@ -27,10 +27,10 @@ def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
 
 
 def test_it_has_the_broker_the_database_their_set_up_and_the_worker(services: dict[str, Any]) -> None:
-    assert set(services) == {"kafka", "clickhouse", "setup", "worker"}
+    assert set(services) == {"kafka", "clickhouse", "setup", "worker", "alerter"}
 
 
-@pytest.mark.parametrize("service", ["setup", "worker"])
+@pytest.mark.parametrize("service", ["setup", "worker", "alerter"])
 def test_every_setting_it_gives_is_one_that_the_code_reads(services: dict[str, Any], service: str) -> None:
     environment = services[service]["environment"]
     known = {variable_of(name) for name in Settings.__struct_fields__}
@@ -126,10 +126,10 @@ def test_clickhouse_has_a_writer_and_a_reader_and_no_user_without_a_password(ser
     assert not {"INSERT", "ALL", "ALTER", "DROP", "CREATE"} & set(granted.replace(",", " ").split())
 
 
-@pytest.mark.parametrize("service", ["setup", "worker"])
+@pytest.mark.parametrize("service", ["setup", "worker", "alerter"])
 def test_the_commands_it_runs_exist(services: dict[str, Any], service: str) -> None:
     command = services[service]["command"]
-    lines = [f"loopwatch {command[0]}"] if service == "worker" else command[0].split(" && ")
+    lines = [f"loopwatch {command[0]}"] if service != "setup" else command[0].split(" && ")
     for line in lines:
         _, *words = line.split()
         program = [sys.executable, "-c", "from loopwatch.console.cli import main; main()", *words, "--help"]
