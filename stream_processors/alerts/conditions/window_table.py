@@ -19,7 +19,8 @@ from .facts import Measure, Measured, Measurements
 from .metric import oldest_end
 
 METRICS, ESTIMATES = "metrics", "estimates"
-_OVERLAP = timedelta(seconds=15)
+# A window is stamped as its evaluation begins; where cores are short it is stored tens of seconds later.
+_OVERLAP = timedelta(minutes=1)
 _AGAIN_EVERY = timedelta(minutes=2)
 _OVERLAP_AGAIN = timedelta(minutes=15)
 _BEFORE = 8
