@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     live_within_s: Seconds = 86_400.0
     evaluate_every_s: Annotated[float, Meta(ge=0)] = 5.0
     alert_every_s: Annotated[float, Meta(ge=0)] = 2.0
-    alert_lease_s: Seconds = 10.0
+    alert_lease_s: Seconds = 20.0
     external_url: str = ""
     egress_proxy: str = ""
     poison_window: Positive = 1000

@@ -26,12 +26,12 @@ from .recorder import Recorder, new_secret
 _CONDITIONS = 200
 _CHANGED_AT_ONCE = 20
 _LEASE_S = 1.0
-_SETTLE_S = 40.0
+_SETTLE_S = 120.0
 _CONFIG = """
 alerting:
   rules:
     Storm:
-      sql: "SELECT condition, toFloat64(value) AS value FROM {database}.storm FINAL"
+      sql: "SELECT condition, toFloat64(value) AS value FROM storm FINAL WHERE value > 0"
       above: 0
       keep_firing_for: 0s
       severity: critical
@@ -76,7 +76,7 @@ def run(kills: int, seed: int = 7) -> Storm:
                 "ENGINE = ReplacingMergeTree(version) ORDER BY condition"
             )
             config = path / "loopwatch.yaml"
-            config.write_text(_CONFIG.format(database=clickhouse.database, url=recorder.url), encoding="utf-8")
+            config.write_text(_CONFIG.format(url=recorder.url), encoding="utf-8")
             world = _World(clickhouse, rng)
             for kill in range(kills):
                 with _alerter(path, settings, config, secret, kill):
@@ -94,12 +94,12 @@ def run(kills: int, seed: int = 7) -> Storm:
 
 
 class _World:
-    """The conditions."""
+    """The conditions. One that holds again is another one: what keeps coming back would be damped."""
 
     def __init__(self, clickhouse: ClickHouse, rng: random.Random) -> None:
         self._clickhouse = clickhouse
         self._rng = rng
-        self._holds = [False] * _CONDITIONS
+        self._holds = [""] * _CONDITIONS
         self._version = 0
         self.changes = 0
 
@@ -109,16 +109,19 @@ class _World:
 
     def calm(self) -> None:
         """None holds any more."""
-        self._write([condition for condition, holds in enumerate(self._holds) if holds])
+        self._write([place for place, name in enumerate(self._holds) if name])
 
-    def _write(self, conditions: list[int]) -> None:
+    def _write(self, places: list[int]) -> None:
         self._version += 1
-        for condition in conditions:
-            self._holds[condition] = not self._holds[condition]
-        self.changes += len(conditions)
-        rows = ", ".join(f"('c{each}', {int(self._holds[each])}, {self._version})" for each in conditions)
+        rows: list[str] = []
+        for place in places:
+            name, holds = self._holds[place], not self._holds[place]
+            name = name or f"c{place}-{self._version}"
+            self._holds[place] = name if holds else ""
+            rows.append(f"('{name}', {int(holds)}, {self._version})")
+        self.changes += len(rows)
         if rows:
-            self._clickhouse.command(f"INSERT INTO {self._clickhouse.database}.storm VALUES {rows}")
+            self._clickhouse.command(f"INSERT INTO {self._clickhouse.database}.storm VALUES {', '.join(rows)}")
 
 
 @contextlib.contextmanager

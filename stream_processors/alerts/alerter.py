@@ -27,6 +27,8 @@ log = logger(__name__)
 
 _REMEMBERED = timedelta(days=7)
 """How long what is over counts: alerts that come back flap, groups that were told are not told as new."""
+_TOLD = timedelta(days=90)
+"""How far back notifications are looked at: what fires is repeated by then, or acknowledged and nearly forgotten."""
 _LOOK_FOR_PENDING = timedelta(seconds=10)
 """Notifications that are not in memory: more than it takes, or put back by `loopwatch webhook replay`."""
 MOST_UNSTORED = 10_000
@@ -124,6 +126,10 @@ class Alerter:
         first_fired = min((alert.fired_at for alert in self._alerts.values() if alert.fired_at), default=now)
         self._acknowledged = read_acknowledgements(self._clickhouse, first_fired)
         found = self._evaluate(now)
+        # That may have taken long.
+        if not self._lease.hold():
+            self._stand_by()
+            return
         own = frozenset({BLIND.name, FAILING.name})
         self._decide(
             Evaluation((*found.findings, *failing_findings(found.errors)), found.evaluated | own, found.errors), now
@@ -133,11 +139,9 @@ class Alerter:
 
     def _take_over(self, now: datetime) -> None:
         """Go on from what is stored."""
-        since = now - _REMEMBERED
-        self._groups = {
-            (each.receiver, each.group_key): GroupState.after(each) for each in read_last_told(self._clickhouse, since)
-        }
-        self._alerts = {alert.fingerprint: alert for alert in read_living(self._clickhouse, since)}
+        told = read_last_told(self._clickhouse, now - _TOLD)
+        self._groups = {(each.receiver, each.group_key): GroupState.after(each) for each in told}
+        self._alerts = {alert.fingerprint: alert for alert in read_living(self._clickhouse, now - _REMEMBERED)}
         self._publish(list(self._alerts.values()))
         self.holds = True
         log.info("alerting begins", alerts=len(self._alerts), groups=len(self._groups))
@@ -217,3 +221,10 @@ class Alerter:
             for fingerprint, alert in self._alerts.items()
             if alert.state is not AlertState.RESOLVED or fingerprint in told or now - alert.updated_at < _REMEMBERED
         }
+        self._groups = {
+            key: group for key, group in self._groups.items() if group.firing or now - group.at < _REMEMBERED
+        }
+        for waiting in (self._unstored_alerts, self._unstored_attempts):
+            del waiting[: max(0, len(waiting) - MOST_UNSTORED)]
+        for notification_id in list(self._unstored)[: max(0, len(self._unstored) - MOST_UNSTORED)]:
+            del self._unstored[notification_id]

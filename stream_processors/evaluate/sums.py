@@ -4,16 +4,11 @@ Sums of floats do depend on it, and rows lie in another order after a restart or
 """
 
 _SCALE = 1 << 64
-_HALF = 1 << 62
 
 
 def bounded_sum(value: str, condition: str = "1") -> str:
     """SQL of Σ value over rows, each between -2⁴⁰ and 2⁴⁰; exact to 2⁻⁶⁴ a row."""
-    total = f"sumIf(toInt128(({value}) * {_SCALE}), {condition})"
-    # In two halves: compiled expressions, which ClickHouse uses from a query's fourth run on, turn an Int128 into
-    # another float in its last bit than others do. Of an Int64 there is but one.
-    high, low = (f"toFloat64(toInt64({part}({total}, {_HALF})))" for part in ("intDiv", "modulo"))
-    return f"(({high}) * {_HALF} + {low}) / {_SCALE}"
+    return f"toFloat64(sumIf(toInt128(({value}) * {_SCALE}), {condition})) / {_SCALE}"
 
 
 def sorted_values(value: str) -> str:

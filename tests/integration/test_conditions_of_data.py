@@ -22,7 +22,8 @@ from loopwatch.schemas.errors import ServiceUnavailable
 from loopwatch.schemas.ledger import LedgerReport
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.alerts.conditions import query
-from loopwatch.stream_processors.alerts.conditions.evaluate import Evaluator
+from loopwatch.stream_processors.alerts.conditions.context import Context
+from loopwatch.stream_processors.alerts.conditions.evaluate import evaluate
 from loopwatch.stream_processors.alerts.conditions.operations import LedgerWatch
 
 from .alerted import DAY, HOUR, MINUTE, NOW, arrivals, ask, found, labels, rule, store, window
@@ -217,6 +218,8 @@ def test_a_clickhouse_that_is_away_is_no_fault_of_a_rule(clickhouse: ClickHouse)
 
 def test_the_rules_of_every_configuration_can_be_asked(clickhouse: ClickHouse) -> None:
     settings = Settings(clickhouse_url=clickhouse.address, clickhouse_database=clickhouse.database)
-    evaluation = Evaluator(clickhouse, LoopwatchConfig(), settings).evaluate(NOW)
+    config = LoopwatchConfig()
+    context = Context(config, topics=settings.topics.inputs)
+    evaluation = evaluate(clickhouse, config.alerting.rules, context, NOW)
     assert evaluation.errors == {}
     assert evaluation.evaluated == {each.name for each in DEFAULT_RULES}

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from ....infra.clickhouse import ClickHouse
 from ....infra.logs import logger
-from ....infra.settings import Settings
 from ....schemas.alerting import (
     Condition,
     NoData,
@@ -25,7 +24,6 @@ from ....schemas.alerting import (
 )
 from ....schemas.alerts import Finding, fingerprint_of
 from ....schemas.errors import ServiceUnavailable
-from ....schemas.outcomes import LoopwatchConfig
 from . import budget, dead_letters, gap, label_delay, ledger, metric, no_data, pipeline, query, signal
 from .context import Context
 from .operations import count_letters, read_pipeline, why_dead
@@ -46,23 +44,6 @@ class Evaluation(Struct, frozen=True):
     findings: Sequence[Finding]
     evaluated: frozenset[str]
     errors: Mapping[str, str]
-
-
-class Evaluator:
-    """Evaluates the rules of a configuration, turn by turn. What it remembers is a cache."""
-
-    def __init__(self, clickhouse: ClickHouse, config: LoopwatchConfig, settings: Settings) -> None:
-        self._clickhouse = clickhouse
-        self._rules = config.alerting.rules
-        self._context = Context(config, topics=settings.topics.inputs, ttl_days=settings.ttl_days)
-
-    def evaluate(self, now: datetime) -> "Evaluation":
-        """One turn.
-
-        Raises:
-            ServiceUnavailable: ClickHouse doesn't answer.
-        """
-        return evaluate(self._clickhouse, self._rules, self._context, now)
 
 
 Found = Iterable[Finding]
