@@ -72,12 +72,6 @@ class ClickHouse:
         with self._translated():
             return self.client.query(sql, settings=dict(QUERY_SETTINGS)).result_rows
 
-    def limited(self, sql: str, limits: Mapping[str, Any]) -> tuple[list[str], Sequence[Sequence[Any]]]:
-        """Names of columns and rows of somebody else's query, under settings that limit it."""
-        with self._translated():
-            result = self.client.query(sql, settings={**QUERY_SETTINGS, "database": self.database, **limits})
-            return list(result.column_names), result.result_rows
-
     def arrow(self, sql: str) -> pa.Table:
         """The result of a query as an Arrow table, text as text."""
         with self._translated():
