@@ -60,8 +60,8 @@ def test_a_share_that_cannot_be_read_is_found_with_what_is_wrong(clickhouse: Cli
 
 
 def test_a_ledger_that_does_not_balance_is_found(clickhouse: ClickHouse) -> None:
-    clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.ledger")
-    clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.dead_letters")
+    for table in ("ledger", "dead_letters", "predictions", "actions", "feedback"):
+        clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.{table}")
     assert found(clickhouse, rule(OfLedger())) == []
     store(clickhouse, "ledger", counted("lost.predictions", 20, 3))
     (one,) = found(clickhouse, rule(OfLedger()))
