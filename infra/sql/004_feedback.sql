@@ -28,7 +28,10 @@ CREATE TABLE IF NOT EXISTS {database}.feedback
 ENGINE = {engine}ReplacingMergeTree(revision)
 ORDER BY (model, outcome, prediction_ts, prediction_id)
 TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
+SETTINGS index_granularity = 1024
 COMMENT 'Outcomes of predictions, a row a revision until merges fold them. Read through feedback_current.';
+
+ALTER TABLE {database}.feedback ADD INDEX IF NOT EXISTS by_action assumeNotNull(action_ts) TYPE minmax GRANULARITY 1;
 
 CREATE OR REPLACE VIEW {database}.feedback_current AS
 SELECT * FROM {database}.feedback FINAL WHERE status != 'pending'

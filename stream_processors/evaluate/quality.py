@@ -47,11 +47,13 @@ def quality(clickhouse: ClickHouse, windows: Windows, kind: Kind | None = None) 
     Without a `kind` the labels decide: numbers beside predicted numbers are a regression, two classes are binary.
     """
     kind = kind or infer_kind(clickhouse, windows)
+    counted, windows = statistics.counted(clickhouse, windows)
     found = {row.cell: row for row in _measured(clickhouse, windows, kind)}
     if windows.time_of is TimeOf.PREDICTION:
-        for cell, (predictions, settled) in statistics.settled_share(clickhouse, windows).items():
+        settled = statistics.settled(clickhouse, windows)
+        for cell, n in counted.items():
             row = found.get(cell, Quality(cell, 0, {}))
-            found[cell] = replace(row, predictions=predictions, completeness=settled / predictions)
+            found[cell] = replace(row, predictions=n, completeness=min(n, settled.get(cell, 0)) / n)
     return [row for _, row in sorted(found.items())]
 
 

@@ -32,6 +32,7 @@ class Windows(Struct, frozen=True):
     """`since` is inclusive, `until` is not; both cut the rows. `starts` are the windows that are asked for, or all.
 
     `models` are several models at once, in place of `model`: the queries of `statistics` then give cells of each.
+    Without `folds` every value of a slice is kept, as it comes out anyway where no key has more than `MOST_VALUES`.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Windows(Struct, frozen=True):
     slicing: Slicing = Slicing()
     starts: tuple[int, ...] | None = None
     models: tuple[str, ...] = ()
+    folds: bool = True
 
     @property
     def _of_model(self) -> str:
@@ -67,12 +69,24 @@ class Windows(Struct, frozen=True):
         conditions = f"{source} AND {self.within(clock)}"
         rows = f"SELECT {self._start(clock)} AS start, {self._slice} AS slice, {select} FROM {conditions}"
         rows = f"SELECT * FROM ({rows}) WHERE {self._asked_for}"
-        if not self.slicing.is_sliced:
+        if not (self.slicing.is_sliced and self.folds):
             return f"({rows})"
         common = self._common(*(counted or self._counted(database)))
         rare = f"(slice.1, {quote(OTHER)}{', slice.3' if self.models else ''})"
         fold = f"if((start, slice) IN ({common}), slice, {rare})"
         return f"(SELECT * REPLACE ({fold} AS slice) FROM ({rows}))"
+
+    def counts(self, database: str) -> str:
+        """SQL of (start, slice, rows) that decide which values of a slice are rare: of each key the most frequent.
+
+        One more than `MOST_VALUES` of a key where nothing is folded: so it shows whether something should be.
+        """
+        source, clock = self._counted(database)
+        return (
+            f"SELECT start, slice, count() FROM {self.cells(database, '1 AS one', source, clock)} "
+            f"GROUP BY start, slice ORDER BY count() DESC, slice "
+            f"LIMIT {MOST_VALUES + 1} BY {self._key}"
+        )
 
     def predictions(self, database: str) -> str:
         """The predictions of the model as a `source` of cells."""
@@ -80,8 +94,13 @@ class Windows(Struct, frozen=True):
 
     def labels(self, database: str) -> str:
         """The feedback of the outcome as a `source` of cells; by time of label that which has one."""
-        known = "" if self.time_of is TimeOf.PREDICTION else " AND action_ts IS NOT NULL"
-        return f"{database}.feedback_current WHERE {self.feedback}{known}"
+        rows = f"{database}.feedback_current WHERE {self.feedback}"
+        if self.time_of is TimeOf.PREDICTION:
+            return rows
+        # The order of the table is that of predictions. An index knows where labels of the time are, and says from
+        # which prediction on they are; all revisions of that and of later ones are then read.
+        first = f"SELECT minOrNull(prediction_ts) FROM {database}.feedback WHERE {self.feedback} AND {self.within(self.clock)}"
+        return f"{rows} AND prediction_ts >= ({first}) AND action_ts IS NOT NULL"
 
     def within(self, clock: str) -> str:
         """SQL condition that `clock` lies in the time asked for."""
@@ -112,8 +131,13 @@ class Windows(Struct, frozen=True):
         return (
             f"SELECT {self._start(clock)} AS start, {self._slice} AS slice FROM {source} "
             f"AND {self.within(clock)} GROUP BY start, slice "
-            f"ORDER BY count() DESC, slice LIMIT {MOST_VALUES} BY start, slice.1{', slice.3' if self.models else ''}"
+            f"ORDER BY count() DESC, slice LIMIT {MOST_VALUES} BY {self._key}"
         )
+
+    @property
+    def _key(self) -> str:
+        """SQL of what the values of a slice are values of."""
+        return f"start, slice.1{', slice.3' if self.models else ''}"
 
     @property
     def _slice(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from ...infra.clickhouse import ClickHouse, quote, quoted
 from ...schemas.windows import TimeOf
+from ..at_once import at_once
 from ..lookups import instant
 from .news import bucket
 from .series import KPIS, Due, starts_of
@@ -39,6 +41,7 @@ def contents_of(clickhouse: ClickHouse, dues: Collection[Due], bucket_s: int) ->
     contents = {due: Content() for due in dues}
     cohorts = [due for due in dues if due.series.time_of is TimeOf.PREDICTION]
     labels = [due for due in dues if due.series.time_of is TimeOf.LABEL]
+    wanted: list[tuple[_Asked, str]] = []
     for query, which, is_of_all in (
         (_predictions, cohorts, True),
         (_feedback, [due for due in cohorts if due.series.outcome != KPIS], False),
@@ -50,7 +53,10 @@ def contents_of(clickhouse: ClickHouse, dues: Collection[Due], bucket_s: int) ->
         for due in which:
             asked[due.series.model, "" if is_of_all else due.series.outcome].add(due)
         if asked:
-            _add(contents, clickhouse.rows(query(clickhouse.database, asked, bucket_s)), asked, bucket_s)
+            wanted.append((asked, query(clickhouse.database, asked, bucket_s)))
+    answers = at_once(partial(clickhouse.rows, sql) for _, sql in wanted)
+    for (asked, _), rows in zip(wanted, answers, strict=True):
+        _add(contents, rows, asked, bucket_s)
     return contents
 
 
@@ -120,12 +126,19 @@ def _models(asked: _Asked) -> str:
 
 
 def _within(asked: _Asked, clock: str) -> str:
-    """SQL condition that a row is in one of the windows asked for, by (model, outcome)."""
-    conditions: list[str] = []
+    """SQL condition that a row is in one of the windows asked for, by (model, outcome).
+
+    Models of the same windows share a condition: planning many takes longer than reading the rows.
+    """
+    models: dict[tuple[str, tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
     for (model, outcome), dues in asked.items():
-        which = f"model = {quote(model)}" + (f" AND outcome = {quote(outcome)}" if outcome else "")
+        models[outcome, stretches(dues)].append(model)
+    conditions: list[str] = []
+    for (outcome, spans), of_models in models.items():
+        which = f"model IN ({quoted(sorted(of_models))})" + (f" AND outcome = {quote(outcome)}" if outcome else "")
         which += " AND action_ts IS NOT NULL" if "action_ts" in clock else ""
-        conditions += [f"({which} AND {_between(clock, begin, end)})" for begin, end in stretches(dues)]
+        within = " OR ".join(f"({_between(clock, begin, end)})" for begin, end in spans)
+        conditions.append(f"({which} AND ({within}))")
     return f"({' OR '.join(conditions)})"
 
 
@@ -133,7 +146,7 @@ def _between(clock: str, begin: int, end: int) -> str:
     return f"{clock} >= {instant(begin * 1_000_000)} AND {clock} < {instant(end * 1_000_000)}"
 
 
-def stretches(dues: Iterable[Due], most: int = _MOST_STRETCHES) -> Sequence[tuple[int, int]]:
+def stretches(dues: Iterable[Due], most: int = _MOST_STRETCHES) -> tuple[tuple[int, int], ...]:
     """At most so many stretches of time (begin, end) that cover all the windows, with the widest gaps between them."""
     merged: list[tuple[int, int]] = []
     for begin, end in sorted((due.start, due.end) for due in dues):
@@ -149,4 +162,4 @@ def stretches(dues: Iterable[Due], most: int = _MOST_STRETCHES) -> Sequence[tupl
             covering[-1] = (covering[-1][0], end)
         else:
             covering.append((begin, end))
-    return covering
+    return tuple(covering)

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from threading import Event
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
 from ...schemas.outcomes import Kind, LoopwatchConfig, Outcome
 from ...schemas.windows import TimeOf, Window
+from ..at_once import in_turn
 from ..evaluate.kpis import beside, kpis
 from ..evaluate.quality import Quality, quality
 from ..evaluate.slices import Slicing
@@ -52,6 +54,14 @@ class _Alike(NamedTuple):
     kind: Kind | None
     segments: tuple[str, ...]
     alone: str
+
+
+class _Restated(NamedTuple):
+    """Windows that are evaluated together."""
+
+    windows: Windows
+    kind: Kind | None
+    dues: Sequence[Due]
 
 
 class Evaluator:
@@ -155,14 +165,11 @@ class Evaluator:
                 self._agenda.done(due, now.timestamp())
             else:
                 changed[self._alike(due.series)].append(due)
-        for alike, of_alike in changed.items():
-            if self._stop.is_set():
-                break
-            try:
-                self._restate(alike, of_alike, contents, stored, now)
-            except ClickHouseError as exc:
-                metrics.EVALUATION_ERRORS.inc()
-                log.exception("evaluation failed, tried again later", exc, models=len(of_alike))
+        restated = [each for alike, of_alike in changed.items() for each in self._restated(alike, of_alike)]
+        with in_turn(partial(self._measured, each) for each in restated) as measured:
+            for each, rows in zip(restated, measured, strict=True):
+                if rows is not None:
+                    self._restate(each, rows, contents, stored, now)
         return sum(map(len, changed.values()))
 
     def _is_defined(self, series: Series) -> bool:
@@ -176,14 +183,8 @@ class Evaluator:
         alone = series.model if series.outcome == KPIS or kind is Kind.RANKING else ""
         return _Alike(model.outcome(series.outcome), series.window, series.time_of, kind, model.config.segments, alone)
 
-    def _restate(
-        self,
-        alike: "_Alike",
-        dues: Sequence[Due],
-        contents: dict[Due, Content],
-        stored: dict[Due, Stored],
-        now: datetime,
-    ) -> None:
+    def _restated(self, alike: "_Alike", dues: Sequence[Due]) -> Iterator["_Restated"]:
+        """What to evaluate at a time."""
         for begin, end in stretches(dues, _QUERIES_A_SERIES):
             within = sorted(due for due in dues if begin <= due.start < end)
             models = tuple(sorted({due.series.model for due in within}))
@@ -192,23 +193,49 @@ class Evaluator:
                 models[0], alike.outcome, alike.window, alike.time_of, _at(begin), _at(end),
                 Slicing(alike.segments, every=True), starts, () if alike.alone else models,
             )  # fmt: skip
-            cells: dict[tuple[str, int], list[Quality]] = defaultdict(list)
-            for row in self._measured(windows, alike.kind):
-                whose = row.cell.model or models[0], int(row.cell.start.timestamp())
-                cells[whose].append(replace(row, cell=row.cell._replace(model="")))
-            evaluated = [
-                Evaluated(
-                    due, _with_whole(due, cells[due.series.model, due.start]), contents[due].revision,
-                    contents[due].hash, max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
-                )
-                for due in within
-            ]  # fmt: skip
-            self._write(evaluated)
-            for each in evaluated:
-                self._agenda.done(each.due, now.timestamp())
-                if each.cells[0].is_unsettled:
-                    self._estimator.note(each.due.series, each.due.start)
-            metrics.EVALUATED_WINDOWS.inc(len(evaluated))
+            yield _Restated(windows, alike.kind, within)
+
+    def _measured(self, each: "_Restated") -> list[Quality] | None:
+        """The cells of its windows; None if that failed, or if the process stops."""
+        if self._stop.is_set():
+            return None
+        windows = each.windows
+        try:
+            if windows.outcome.name == KPIS:
+                return list(beside([], kpis(self._clickhouse, windows, self.models[windows.model].config.kpis)))
+            return quality(self._clickhouse, windows, each.kind)
+        except ClickHouseError as exc:
+            metrics.EVALUATION_ERRORS.inc()
+            log.exception(
+                "evaluation failed, tried again later", exc, model=windows.model, outcome=windows.outcome.name
+            )
+            return None
+
+    def _restate(
+        self,
+        restated: "_Restated",
+        rows: Sequence[Quality],
+        contents: dict[Due, Content],
+        stored: dict[Due, Stored],
+        now: datetime,
+    ) -> None:
+        cells: dict[tuple[str, int], list[Quality]] = defaultdict(list)
+        for row in rows:
+            whose = row.cell.model or restated.windows.model, int(row.cell.start.timestamp())
+            cells[whose].append(replace(row, cell=row.cell._replace(model="")))
+        evaluated = [
+            Evaluated(
+                due, _with_whole(due, cells[due.series.model, due.start]), contents[due].revision,
+                contents[due].hash, max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
+            )
+            for due in restated.dues
+        ]  # fmt: skip
+        self._write(evaluated)
+        for each in evaluated:
+            self._agenda.done(each.due, now.timestamp())
+            if each.cells[0].is_unsettled:
+                self._estimator.note(each.due.series, each.due.start)
+        metrics.EVALUATED_WINDOWS.inc(len(evaluated))
 
     def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
         model = self.models[series.model]
@@ -222,11 +249,6 @@ class Evaluator:
         except ClickHouseError as exc:
             metrics.EVALUATION_ERRORS.inc()
             log.exception("estimation failed", exc, model=series.model, outcome=series.outcome)
-
-    def _measured(self, windows: Windows, kind: Kind | None) -> Iterable[Quality]:
-        if windows.outcome.name == KPIS:
-            return beside([], kpis(self._clickhouse, windows, self.models[windows.model].config.kpis))
-        return quality(self._clickhouse, windows, kind)
 
     def _write(self, evaluated: Sequence[Evaluated]) -> None:
         """In blocks of whole windows: who reads sees all of a revision or nothing."""

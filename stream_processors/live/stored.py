@@ -55,10 +55,13 @@ def stored_of(clickhouse: ClickHouse, dues: Collection[Due]) -> dict[Due, Stored
     asked: dict[Series, list[Due]] = defaultdict(list)
     for due in dues:
         asked[due.series].append(due)
+    models: dict[tuple[str, tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
+    for series, of_series in asked.items():
+        models[_but_for_model(series), stretches(of_series)].append(series.model)
     conditions = [
-        f"({_is(series)} AND window_start >= {begin} AND window_start < {end})"
-        for series, of_series in asked.items()
-        for begin, end in stretches(of_series)
+        f"(model IN ({quoted(sorted(of_models))}) AND {series} "
+        f"AND ({' OR '.join(f'window_start >= {begin} AND window_start < {end}' for begin, end in spans)}))"
+        for (series, spans), of_models in models.items()
     ]
     if not conditions:
         return {}
@@ -122,10 +125,9 @@ def write_progress(clickhouse: ClickHouse, progress: Mapping[str, Progress], now
         clickhouse.command(f"INSERT INTO {clickhouse.database}.evaluations {columns} VALUES {values}")
 
 
-def _is(series: Series) -> str:
+def _but_for_model(series: Series) -> str:
     window = series.window
     return (
-        f"model = {quote(series.model)} AND outcome = {quote(series.outcome)} "
-        f"AND time_of = {quote(series.time_of.value)} "
+        f"outcome = {quote(series.outcome)} AND time_of = {quote(series.time_of.value)} "
         f"AND window_seconds = {window.size_s} AND step_seconds = {window.step_s}"
     )

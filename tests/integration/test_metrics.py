@@ -16,6 +16,7 @@ from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.errors import LoopwatchError
 from loopwatch.schemas.outcomes import Comparison, Kind, Outcome, Positive
 from loopwatch.schemas.windows import TimeOf, Window
+from loopwatch.stream_processors.evaluate import statistics
 from loopwatch.stream_processors.evaluate.quality import Quality, infer_kind, known_outcomes, quality
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.sums import bounded_sum
@@ -325,6 +326,17 @@ def test_rare_values_share_a_slice(clickhouse: ClickHouse, minutes: Rows) -> Non
     (other,) = [row for row in rows if row.cell.value == "other"]
     (largest,) = [row for row in rows if row.cell.value == "town-25"]
     assert (largest.predictions, other.predictions) == (N * 75 // 100, N * 6 // 100)
+
+
+@pytest.mark.parametrize("time_of", TimeOf)
+def test_where_nothing_is_rare_folding_makes_no_difference(
+    clickhouse: ClickHouse, fraud: Rows, time_of: TimeOf
+) -> None:
+    folding = windows("fraud", time_of=time_of, slicing=Slicing(every=True))
+    _, plain = statistics.counted(clickhouse, folding)
+    assert folding.folds
+    assert not plain.folds
+    assert list(statistics.binary(clickhouse, plain)) == list(statistics.binary(clickhouse, folding))
 
 
 def test_rows_in_another_order_give_the_same_bits(clickhouse: ClickHouse, fraud: Rows, minutes: Rows) -> None:

@@ -137,10 +137,12 @@ class Loop:
         wait_until(lambda: self.is_as_if(settings), 60, f"the tables as {settings.config} says", poll_s=0.2)
 
     def check(self, settings: Settings) -> None:
-        """The ledger balances, and the topic says what the table says."""
-        report = read_ledger(self.clickhouse, load_config(Path(settings.config)))
-        assert report.imbalances == []
-        assert report.predictions.accepted == N
+        """The ledger, which is written after the rows, balances, and the topic says what the table says."""
+        config = load_config(Path(settings.config))
+        wait_until(
+            lambda: read_ledger(self.clickhouse, config).predictions.accepted == N, 30, "the ledger of all", poll_s=0.2
+        )
+        assert read_ledger(self.clickhouse, config).imbalances == []
         assert self.on_topic() == {key: row[:2] for key, row in self.feedback().items()}
 
 
