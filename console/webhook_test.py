@@ -50,8 +50,7 @@ def send_example(receiver: Receiver, settings: Settings) -> Attempt:
     )  # fmt: skip
     notice = Notice(
         notification_id=f"msg_{uuid.uuid4().hex}", receiver=receiver.name, group_key=HEARTBEAT, group_labels={},
-        occasion=Occasion.NEW, alerts=(alert,), told={alert.fingerprint: 1}, firing=(alert.fingerprint,),
-        created_at=now,
+        occasion=Occasion.NEW, alerts=(alert,), news=frozenset({alert.fingerprint}), created_at=now,
     )  # fmt: skip
     deliverer = Deliverer([receiver], proxy=settings.egress_proxy)
     deliverer.start()

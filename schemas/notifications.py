@@ -1,6 +1,6 @@
 """Who is told what, who asked not to be, and how telling went."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ class Occasion(StrEnum):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """What one receiver is told of one group: alerts that fire, and those that were resolved since the last time."""
+    """What one receiver is to be told of one group: what fires, and what was resolved since it was told of it."""
 
     notification_id: str
     """``msg_`` and 32 characters; the same at each try."""
@@ -61,14 +61,27 @@ class Notice(Struct, frozen=True, kw_only=True):
     group_labels: Mapping[str, str]
     occasion: Occasion
     alerts: tuple[Alert, ...]
-    """Those that fire, the most severe and oldest first, then those that were resolved."""
-    truncated: int = 0
-    """Alerts of the group that are left out of `alerts`: a group is told at most 50."""
-    told: Mapping[str, int]
-    """Fingerprints of all of them, with their revision."""
-    firing: tuple[str, ...]
-    """Fingerprints of those that its receiver believes to fire from now on, the muted ones too."""
+    """Those that fire, the most severe and oldest first, then those that were resolved: all, though not all may fit."""
+    news: frozenset[str]
+    """Fingerprints of those that fire and that the receiver doesn't know of, or not how severe they are."""
+    believed: frozenset[str] = frozenset()
+    """Fingerprints of those that the receiver believes to fire, the muted ones too."""
     created_at: datetime
+
+    def firing_after(self, told: Iterable[Alert]) -> frozenset[str]:
+        """Fingerprints of those that the receiver believes to fire once it was told these."""
+        begun, over = set[str](), set[str]()
+        for alert in told:
+            (begun if alert.is_told else over).add(alert.fingerprint)
+        return (self.believed | begun) - over
+
+    def left_out(self, told: Iterable[Alert]) -> int:
+        """How many are still to be told after these."""
+        fingerprints = {alert.fingerprint for alert in told}
+        return sum(
+            alert.fingerprint not in fingerprints and (alert.fingerprint in self.news or not alert.is_told)
+            for alert in self.alerts
+        )
 
 
 class NotificationState(StrEnum):
@@ -92,6 +105,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     told: Mapping[str, int]
     """Fingerprints in it, with their revision."""
     firing: tuple[str, ...]
+    """Fingerprints of those that its receiver believes to fire from then on."""
+    left_out: int = 0
+    """Alerts that did not fit, and that the receiver is told next."""
     body: str
     """What is sent, before it is signed."""
     attempts: int = 0

@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS {database}.notifications
     group_key       String                     COMMENT 'Route and labels that the alerts in it share',
     state           LowCardinality(String)     COMMENT 'pending, delivered, dead (tries are over) or dropped (its receiver is gone)',
     told            Map(String, UInt64)        COMMENT 'Fingerprints in it, with their revision',
-    firing          Array(String)              COMMENT 'Those of them that fire',
+    firing          Array(String)              COMMENT 'Those that its receiver believes to fire from then on',
     body            String                     COMMENT 'What is sent, before it is signed',
     attempts        UInt32                     COMMENT 'Tries so far',
     next_at         DateTime64(6, 'UTC')       COMMENT 'Not before this is it tried (again)',
@@ -74,6 +74,9 @@ ENGINE = {engine}ReplacingMergeTree(updated_at)
 ORDER BY notification_id
 TTL toDateTime(created_at) + INTERVAL {ttl_days} DAY
 COMMENT 'What people are told: decided on first, then delivered. Read with FINAL.';
+
+ALTER TABLE {database}.notifications
+    ADD COLUMN IF NOT EXISTS left_out UInt32 COMMENT 'Alerts that did not fit, and that its receiver is told next' AFTER firing;
 
 CREATE TABLE IF NOT EXISTS {database}.alert_deliveries
 (

@@ -18,9 +18,6 @@ from .inhibition import inhibited
 from .routing import group_key, group_labels, routes_of
 from .silences import silence_of
 
-MOST_TOLD = 50
-"""Alerts in one notice; the rest is counted."""
-
 _SEVERITIES = list(Severity)
 
 # Of a group in which nothing fires that may be told: that it is over is told at once.
@@ -39,12 +36,16 @@ class GroupState(Struct, frozen=True):
     firing: frozenset[str]
     """Those that its receiver believes to fire."""
     at: datetime
+    unfinished: bool = False
+    """There was more to say than fitted."""
 
     @classmethod
     def after(cls, notification: Notification) -> "GroupState":
         """What a group knows once it was told this."""
         firing = frozenset(notification.firing)
-        return cls(notification.notification_id, notification.told, firing, notification.created_at)
+        return cls(
+            notification.notification_id, notification.told, firing, notification.created_at, notification.left_out > 0
+        )
 
 
 class Due(Struct, frozen=True):
@@ -120,7 +121,8 @@ class _Group:
         believed = [alerts[each] for each in sorted(before.firing) if each in alerts] if before else []
         self._believed = [alert for alert in believed if alert.is_told]
         # That something is over is told though it be muted by now: who was told that it fires waits for that.
-        self._over = [alert for alert in believed if not alert.is_told]
+        over = (alert for alert in believed if not alert.is_told)
+        self._over = sorted(over, key=lambda alert: (alert.resolved_at or alert.updated_at, alert.fingerprint))
 
     def notice(
         self, acknowledged: Collection[tuple[str, datetime | None]], wants_resolved: bool, now: datetime
@@ -130,22 +132,18 @@ class _Group:
         occasion = self._occasion(over, acknowledged, now)
         if occasion is None:
             return None
-        told = [*self._firing, *over]
-        # Some of both, where there are too many: what fires comes first, but news of an end are not left out for it.
-        kept_over = over[: max(MOST_TOLD // 5, MOST_TOLD - len(self._firing))]
-        shown = (*self._firing[: MOST_TOLD - len(kept_over)], *kept_over)
-        firing = {alert.fingerprint for alert in (*self._firing, *self._believed)}
-        revisions = {alert.fingerprint: alert.revision for alert in told}
+        alerts = (*self._firing, *over)
+        known = None if occasion is Occasion.NEW else self._before
+        news = (alert for alert in self._firing if known is None or self._is_news(alert, known))
         return Notice(
-            notification_id=self._id(revisions),
+            notification_id=self._id(alerts),
             receiver=self._receiver,
             group_key=self._key,
-            group_labels=group_labels(self._route, told[0].labels),
+            group_labels=group_labels(self._route, alerts[0].labels),
             occasion=occasion,
-            alerts=shown,
-            truncated=len(told) - len(shown),
-            told=revisions,
-            firing=tuple(sorted(firing)),
+            alerts=alerts,
+            news=frozenset(alert.fingerprint for alert in news),
+            believed=frozenset(alert.fingerprint for alert in (*self._believed, *over)),
             created_at=now,
         )
 
@@ -161,6 +159,8 @@ class _Group:
         # What is more severe than all that was told doesn't wait for the next round of that.
         is_worse = any(_urgency(alert)[0] < worst for alert in news)
         interval = min(route.group_wait, route.group_interval) if is_worse else route.group_interval
+        if before.unfinished:
+            interval = timedelta()
         if news or over:
             return Occasion.CHANGED if now - before.at >= interval else None
         unattended = any((alert.fingerprint, alert.fired_at) not in acknowledged for alert in self._firing)
@@ -173,10 +173,11 @@ class _Group:
             return True
         return alert.change is Change.WORSE and alert.revision > before.told.get(alert.fingerprint, alert.revision)
 
-    def _id(self, revisions: Mapping[str, int]) -> str:
+    def _id(self, alerts: Iterable[Alert]) -> str:
         """The same for the same decision: about these revisions, after that notification."""
         before = self._before.notification_id if self._before is not None else ""
-        made_of = msgspec.json.encode([self._receiver, self._key, before, sorted(revisions.items())])
+        revisions = sorted((alert.fingerprint, alert.revision) for alert in alerts)
+        made_of = msgspec.json.encode([self._receiver, self._key, before, revisions])
         return f"msg_{hashlib.sha256(made_of).hexdigest()[:32]}"
 
 

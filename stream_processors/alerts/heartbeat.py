@@ -36,8 +36,7 @@ class Heartbeat:
             group_labels={},
             occasion=Occasion.REPEATED,
             alerts=(alert,),
-            told={alert.fingerprint: alert.revision},
-            firing=(alert.fingerprint,),
+            news=frozenset({alert.fingerprint}),
             created_at=now,
         )
         self._offer([self._notification_of(notice)])

@@ -45,8 +45,8 @@ _NOTIFICATIONS = pa.schema(
     [
         ("notification_id", pa.string()), ("receiver", pa.string()), ("group_key", pa.string()),
         ("state", pa.string()), ("told", pa.map_(pa.string(), pa.uint64())), ("firing", pa.list_(pa.string())),
-        ("body", pa.string()), ("attempts", pa.uint32()), ("next_at", _INSTANT), ("created_at", _INSTANT),
-        ("updated_at", _INSTANT),
+        ("left_out", pa.uint32()), ("body", pa.string()), ("attempts", pa.uint32()), ("next_at", _INSTANT),
+        ("created_at", _INSTANT), ("updated_at", _INSTANT),
     ]
 )  # fmt: skip
 _ATTEMPTS = pa.schema(
@@ -199,9 +199,10 @@ def revive_dead(clickhouse: ClickHouse, id_begins: str, receiver: str, since: da
     which = " AND ".join(said)
     ((n,),) = clickhouse.rows(f"SELECT count() FROM {database}.notifications FINAL WHERE {which}")
     clickhouse.command(
-        f"INSERT INTO {database}.notifications (notification_id, receiver, group_key, state, told, firing, body, "
-        "attempts, next_at, created_at, updated_at) SELECT notification_id, receiver, group_key, 'pending', told, "
-        f"firing, body, attempts, {_literal(now)}, {_literal(now)}, {_literal(now)} "
+        f"INSERT INTO {database}.notifications (notification_id, receiver, group_key, state, told, firing, "
+        "left_out, body, attempts, next_at, created_at, updated_at) "
+        "SELECT notification_id, receiver, group_key, 'pending', told, firing, left_out, body, attempts, "
+        f"{_literal(now)}, {_literal(now)}, {_literal(now)} "
         f"FROM {database}.notifications FINAL WHERE {which}"
     )
     return int(n)

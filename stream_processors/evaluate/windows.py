@@ -99,7 +99,10 @@ class Windows(Struct, frozen=True):
             return rows
         # The order of the table is that of predictions. An index knows where labels of the time are, and says from
         # which prediction on they are; all revisions of that and of later ones are then read.
-        first = f"SELECT minOrNull(prediction_ts) FROM {database}.feedback WHERE {self.feedback} AND {self.within(self.clock)}"
+        first = (
+            f"SELECT minOrNull(prediction_ts) FROM {database}.feedback "
+            f"WHERE {self.feedback} AND {self.within(self.clock)}"
+        )
         return f"{rows} AND prediction_ts >= ({first}) AND action_ts IS NOT NULL"
 
     def within(self, clock: str) -> str:

@@ -73,13 +73,13 @@ def alert(name: str = "Drifted", *, firing: bool = True, severity: str = "warnin
 def sent(*alerts: Alert, url: str = "https://loopwatch.example/", format_: Format = Format.WEBHOOK, **more: Any) -> Any:
     notice = Notice(
         notification_id="msg_1", receiver="r", group_key='r:{"model":"fraud"}', group_labels={"model": "fraud"},
-        occasion=Occasion.NEW, alerts=alerts, truncated=more.pop("truncated", 0),
-        told={each.fingerprint: 1 for each in alerts},
-        firing=tuple(each.fingerprint for each in alerts if each.is_told), created_at=NOW,
+        occasion=Occasion.NEW, alerts=alerts, news=frozenset(each.fingerprint for each in alerts if each.is_told),
+        believed=frozenset(each.fingerprint for each in alerts if not each.is_told), created_at=NOW,
     )  # fmt: skip
     receiver = Receiver(name="r", url="https://h", format=format_, **more)
     notification = notification_of([receiver], url, notice)
-    assert (notification.notification_id, notification.told) == ("msg_1", notice.told)
+    assert notification.notification_id == "msg_1"
+    assert len(notification.told) + notification.left_out == len(alerts)
     assert len(notification.body.encode()) <= LARGEST
     return json.loads(notification.body)
 
@@ -119,9 +119,9 @@ def test_what_is_large_is_cut_and_counted(format_: Format) -> None:
     )  # fmt: skip
     alerts = [
         alert(f"A{n}", details=huge, annotations={f"{k}": "ü" * 4000 for k in range(20)}, severity="critical")
-        for n in range(50)
+        for n in range(57)
     ]
-    document = sent(*alerts, format_=format_, truncated=7, send_values=True)
+    document = sent(*alerts, format_=format_, send_values=True)
     if format_ is Format.WEBHOOK:
         jsonschema.validate(document, ALERTMANAGER)
         assert document["truncatedAlerts"] + len(document["alerts"]) == 57

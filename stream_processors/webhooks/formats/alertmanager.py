@@ -17,20 +17,20 @@ VERSION = "4"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def body(notice: Notice, external_url: str) -> bytes:
+def body(notice: Notice, shown: Sequence[Alert], external_url: str) -> bytes:
     """The payload as JSON."""
     firing = any(alert.is_told for alert in notice.alerts)
     document = {
         "version": VERSION,
         "groupKey": notice.group_key,
-        "truncatedAlerts": notice.truncated,
+        "truncatedAlerts": len(notice.alerts) - len(shown),
         "status": "firing" if firing else "resolved",
         "receiver": notice.receiver,
         "groupLabels": dict(notice.group_labels),
-        "commonLabels": _common([alert.labels for alert in notice.alerts]),
-        "commonAnnotations": _common([alert.annotations for alert in notice.alerts]),
+        "commonLabels": _common([alert.labels for alert in shown]),
+        "commonAnnotations": _common([alert.annotations for alert in shown]),
         "externalURL": external_url,
-        "alerts": [_alert(alert, external_url) for alert in notice.alerts],
+        "alerts": [_alert(alert, external_url) for alert in shown],
         "loopwatch": {"notification_id": notice.notification_id, "occasion": notice.occasion.value},
     }
     return msgspec.json.encode(document)

@@ -1,6 +1,6 @@
-"""Bodies that fit: evidence is left out first, then alerts, which are counted."""
+"""Bodies that fit: evidence is left out first, then alerts, which are counted and told next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -9,33 +9,52 @@ from ....schemas.notifications import Notice
 
 LARGEST = 20_000
 """Bytes of a body, as the Standard Webhooks specification advises."""
+MOST_SHOWN = 50
+"""Alerts in a body."""
 
 _LONGEST_TEXT = 1000
 _OURS = (ALERTNAME, MODEL, SEVERITY, CATEGORY)
 
-Body = Callable[[Notice, str], bytes]
+Body = Callable[[Notice, Sequence[Alert], str], bytes]
+"""Of a notice, with the alerts of it that are shown, and the external URL."""
 
 
-def fitting(body: Body, notice: Notice, send_values: bool, external_url: str) -> bytes:
-    """The body, with what may be said and as much as fits.
+def fitting(body: Body, notice: Notice, send_values: bool, external_url: str) -> tuple[bytes, Sequence[Alert]]:
+    """The body, with what may be said and as much as fits, and the alerts that are in it.
 
     Without `send_values` evidence names no bins, categories or slices: those are values of features.
     """
-    told = tuple(_cut(alert if send_values else _without_values(alert)) for alert in notice.alerts)
-    made = body(msgspec.structs.replace(notice, alerts=told), external_url)
+    shown = _chosen(notice, MOST_SHOWN)
+    made = body(notice, [_cut(alert if send_values else _without_values(alert)) for alert in shown], external_url)
     if len(made) <= LARGEST:
-        return made
+        return made, shown
     # Fewer each time, which ends soon; at last one, and of that only what says which it is.
-    bare = tuple(_without_evidence(alert) for alert in told)
-    counts = [len(bare)]
+    counts = [len(shown)]
     while counts[-1] > 1:
         counts.append(max(1, counts[-1] * 3 // 4))
-    for shown in (*(bare[:count] for count in counts), (_in_short(bare[0]),)):
-        left_out = notice.truncated + len(told) - len(shown)
-        made = body(msgspec.structs.replace(notice, alerts=shown, truncated=left_out), external_url)
+    for count in counts:
+        shown = _chosen(notice, count)
+        made = body(notice, [_without_evidence(_cut(alert)) for alert in shown], external_url)
         if len(made) <= LARGEST:
-            break
-    return made
+            return made, shown
+    return body(notice, [_in_short(alert) for alert in shown], external_url), shown
+
+
+def _chosen(notice: Notice, most: int) -> Sequence[Alert]:
+    """As many as there is room for, in their order: first what the receiver doesn't know.
+
+    What is over has a share of the room, whatever fires anew: somebody waits to hear that it is.
+    """
+    if len(notice.alerts) <= most:
+        return notice.alerts
+    over = [alert for alert in notice.alerts if not alert.is_told]
+    news = [alert for alert in notice.alerts if alert.is_told and alert.fingerprint in notice.news]
+    known = [alert for alert in notice.alerts if alert.is_told and alert.fingerprint not in notice.news]
+    ends = over[: max(-(-most // 5), most - len(news))]
+    chosen = [*ends, *news[: most - len(ends)]]
+    chosen += known[: most - len(chosen)]
+    fingerprints = {alert.fingerprint for alert in chosen}
+    return [alert for alert in notice.alerts if alert.fingerprint in fingerprints]
 
 
 def _without_values(alert: Alert) -> Alert:

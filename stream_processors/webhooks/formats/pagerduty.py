@@ -5,11 +5,12 @@ when the event is sent. https://developer.pagerduty.com/docs/events-api-v2/trigg
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from ....schemas.alerts import Severity
+from ....schemas.alerts import Alert, Severity
 from ....schemas.notifications import Notice
 from .alertmanager import link_to
 from .slack import title_of
@@ -18,12 +19,12 @@ _LONGEST_SUMMARY = 1024
 _SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
-def body(notice: Notice, external_url: str) -> bytes:
+def body(notice: Notice, shown: Sequence[Alert], external_url: str) -> bytes:
     """The event as JSON, without its routing key."""
-    first = notice.alerts[0]
+    first = shown[0]
     key = hashlib.sha256(notice.group_key.encode()).hexdigest()
     event: dict[str, Any] = {
-        "event_action": "trigger" if notice.firing else "resolve",
+        "event_action": "trigger" if notice.firing_after(notice.alerts) else "resolve",
         "dedup_key": f"loopwatch/{notice.receiver[:128]}/{key}",
         "client": "Loopwatch",
         "payload": {
@@ -41,9 +42,9 @@ def body(notice: Notice, external_url: str) -> bytes:
                         "labels": alert.labels, "summary": alert.annotations.get("summary", ""),
                         "message": alert.details.message, "command": alert.details.command,
                     }
-                    for alert in notice.alerts
+                    for alert in shown
                 ],
-                "truncated": notice.truncated,
+                "truncated": len(notice.alerts) - len(shown),
             },
         },
     }  # fmt: skip

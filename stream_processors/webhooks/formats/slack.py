@@ -3,6 +3,7 @@
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,10 +22,10 @@ _SIGNS = {
 }
 
 
-def body(notice: Notice, external_url: str) -> bytes:
+def body(notice: Notice, shown: Sequence[Alert], external_url: str) -> bytes:
     """The message as JSON."""
-    shown = notice.alerts[:_MOST_SHOWN]
-    left_out = notice.truncated + len(notice.alerts) - len(shown)
+    shown = shown[:_MOST_SHOWN]
+    left_out = len(notice.alerts) - len(shown)
     title = title_of(notice)
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": title[:_LONGEST_HEADER], "emoji": True}}
@@ -40,7 +41,7 @@ def title_of(notice: Notice) -> str:
     firing = sum(alert.is_told for alert in notice.alerts)
     over = len(notice.alerts) - firing
     what = ", ".join(value for value in notice.group_labels.values() if value) or "Loopwatch"
-    counts = [f"{firing + notice.truncated} firing"] if firing else []
+    counts = [f"{firing} firing"] if firing else []
     counts += [f"{over} resolved"] if over else []
     return f"{what}: {', '.join(counts)}"
 
