@@ -227,7 +227,10 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = loop.create_task(_evaluate(settings, worker, evaluator, monitor, evaluated))
+    evaluating = (
+        loop.create_task(_evaluate(settings, worker, evaluator, evaluated)),
+        loop.create_task(_watch(settings, worker, evaluator, monitor)),
+    )
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -245,7 +248,8 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        evaluating.cancel()
+        for task in evaluating:
+            task.cancel()
         stopping.set()
         await app.stop()
         worker.close()
@@ -253,25 +257,45 @@ async def _run(
 
 
 async def _evaluate(
-    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, evaluated: Callable[[], None]
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, evaluated: Callable[[], None]
 ) -> None:
-    """Keep metrics up to date and detectors going, in about half of the time at most, a fifth while events wait.
+    """Keep metrics up to date: what alerts wait for, so nothing else is done in between."""
 
-    Rarely in a backlog, where everything changes. Metrics come first: estimates and detectors have less haste.
+    def tick() -> bool:
+        evaluator.tick(worker.owned)
+        evaluated()
+        return False
+
+    if settings.evaluate_every_s:
+        await _repeat(settings, worker, tick, settings.evaluate_every_s)
+
+
+async def _watch(settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor) -> None:
+    """Keep estimates up to date and detectors going: those have less haste."""
+
+    def look() -> bool:
+        evaluator.estimate()
+        monitor.tick()
+        return monitor.is_behind
+
+    if settings.evaluate_every_s:
+        await _repeat(settings, worker, look, max(_WATCH_EVERY_S, settings.evaluate_every_s))
+
+
+async def _repeat(settings: Settings, worker: JoinWorker, work: Callable[[], bool], every_s: float) -> None:
+    """Do it at most every so often, in about half of the time at most, a fifth while events wait.
+
+    Rarely in a backlog, where everything changes. `work` says whether it has left something to do.
     """
-    resting_since = watched_at = time.monotonic()
-    while settings.evaluate_every_s:
+    resting_since = time.monotonic()
+    while True:
         began = time.monotonic()
         if worker.behind > _FAR_BEHIND * settings.flush_rows and began - resting_since < _LONGEST_REST_S:
             await asyncio.sleep(1)
             continue
+        is_behind = False
         try:
-            await asyncio.to_thread(evaluator.tick, worker.owned)
-            evaluated()
-            if monitor.is_behind or began - watched_at >= _WATCH_EVERY_S:
-                watched_at = began
-                await asyncio.to_thread(evaluator.estimate)
-                await asyncio.to_thread(monitor.tick)
+            is_behind = await asyncio.to_thread(work)
         except (FencedError, ServiceUnavailable) as exc:
             log.warning("evaluation put off", error=str(exc)[:300])
         except Exception as exc:
@@ -280,7 +304,7 @@ async def _evaluate(
         resting_since = time.monotonic()
         took_s = resting_since - began
         rest_s = min(_REST * took_s if worker.behind > settings.flush_rows else took_s, _LONGEST_REST_S)
-        await asyncio.sleep(rest_s if monitor.is_behind else max(settings.evaluate_every_s - took_s, rest_s))
+        await asyncio.sleep(rest_s if is_behind else max(every_s - took_s, rest_s))
 
 
 def _die(exc: BaseException) -> None:

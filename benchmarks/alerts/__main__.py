@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ..machine import Machine
 from ..throughput import RESULTS
-from . import deliveries, latency, ssrf, storm
+from . import deliveries, latency, ssrf, storm, week
 
 TARGET_P99_S = 10.0
 
@@ -99,8 +99,20 @@ def _latency(quick: bool) -> list[Part]:
     return parts
 
 
+def _week(_quick: bool) -> list[Part]:
+    parts: list[Part] = []
+    for found in week.run():
+        came = f"{found.notices} messages"
+        if found.fault and found.after_s is not None:
+            came += f"; found after {found.after_s / 60:.0f} min by {found.by}"
+        came += "".join(f"\n{alert}" for alert in ([] if found.fault else found.alerts))
+        good = None if not found.fault else found.after_s is not None
+        parts.append(Part("week", found.fault or "a week of flights, nothing broken", came, good, found))
+    return parts
+
+
 PARTS: dict[str, Callable[[bool], list[Part]]] = {
-    "deliveries": _deliveries, "ssrf": _ssrf, "storm": _storm, "latency": _latency,
+    "deliveries": _deliveries, "ssrf": _ssrf, "storm": _storm, "week": _week, "latency": _latency,
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ BREAKS = WEEK + timedelta(days=2, hours=14)
 """A Wednesday, ten in the morning in New York."""
 EVERY = timedelta(minutes=1)
 CLICK_RATE = 1 / 8
-_QUIET_S = 45.0
+_QUIET_S = 120.0
 _LONGEST_S = 1200.0
 _CONFIG = """
   {model}:

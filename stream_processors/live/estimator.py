@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from threading import Lock
 
 import pyarrow as pa
 
@@ -28,34 +29,46 @@ _SCHEMA = pa.schema(
 
 
 class Estimator:
-    """Remembers which windows to estimate, a bounded number of each series."""
+    """Remembers which windows to estimate, a bounded number of each series. One thread may note, another estimate."""
 
     def __init__(self, clickhouse: ClickHouse, inserter: Inserter) -> None:
         self._clickhouse = clickhouse
         self._inserter = inserter
+        self._lock = Lock()
         self._waiting: dict[Series, set[int]] = {}
         self._last: dict[Series, datetime] = {}
 
     def note(self, series: Series, start: int) -> None:
         """The window has changed, and more labels of it are to come."""
-        waiting = self._waiting.setdefault(series, set())
-        waiting.add(start)
-        if len(waiting) > _MOST:
-            waiting.remove(min(waiting))
+        with self._lock:
+            waiting = self._waiting.setdefault(series, set())
+            waiting.add(start)
+            if len(waiting) > _MOST:
+                waiting.remove(min(waiting))
 
     def due(self, now: datetime) -> Iterator[tuple[Series, set[int]]]:
         """Series with windows to estimate now, the longest ago first; each is forgotten as it is given."""
         long_ago = now - _AT_MOST_EVERY
-        ready = [series for series in self._waiting if self._last.get(series, long_ago) <= long_ago]
-        for series in sorted(ready, key=lambda each: self._last.get(each, long_ago)):
-            self._last[series] = now
-            yield series, self._waiting.pop(series)
+        with self._lock:
+            ready = {
+                series: self._last.get(series, long_ago)
+                for series in self._waiting
+                if self._last.get(series, long_ago) <= long_ago
+            }
+        for series in sorted(ready, key=ready.__getitem__):
+            with self._lock:
+                starts = self._waiting.pop(series, None)
+                if starts is not None:
+                    self._last[series] = now
+            if starts is not None:
+                yield series, starts
 
     def forget(self, model: str) -> None:
         """The model belongs to another worker."""
-        for of_series in (self._waiting, self._last):
-            for series in [series for series in of_series if series.model == model]:
-                del of_series[series]
+        with self._lock:
+            for of_series in (self._waiting, self._last):
+                for series in [series for series in of_series if series.model == model]:
+                    del of_series[series]
 
     def estimate(self, windows: Windows, kind: Kind | None, home: int, now: datetime) -> None:
         """Write what can be said of these windows.

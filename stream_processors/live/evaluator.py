@@ -65,7 +65,7 @@ class _Restated(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates the models of the partitions that this worker owns. One thread at a time may use it."""
+    """Evaluates the models of the partitions that this worker owns. One thread may tick, another estimate."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Evaluator:
 
     def _is_defined(self, series: Series) -> bool:
         """Whether it is still known what the metrics are: labels that came since may leave it open."""
-        return series.outcome in self.models[series.model].definitions
+        return series.model in self.models and series.outcome in self.models[series.model].definitions
 
     def _alike(self, series: Series) -> "_Alike":
         """What the series shares with those that one query can evaluate together with it."""

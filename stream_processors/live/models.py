@@ -62,7 +62,11 @@ class Models:
         return self._models[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
+        # Detectors ask from a thread of their own.
+        return iter(tuple(self._models))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._models
 
     def home(self, model: str) -> int:
         """The partition whose owner evaluates the model."""
