@@ -7,7 +7,7 @@ from ....schemas.alerting import OfSignals, Rule
 from ....schemas.alerts import Category, Details, Finding
 from ....schemas.signals import Signal, SignalKind
 from ...monitor.look_on import command_of
-from .wording import finding, is_meant
+from .wording import finding, is_meant, number
 
 # The window after the last one has to be over before it is known that it goes on, and a single one that shows nothing
 # ends nothing.
@@ -50,9 +50,16 @@ def _without_values(signal: Signal) -> str:
     return signal.message
 
 
+def _is_odd(signal: Signal) -> bool:
+    return signal.kind is SignalKind.ANOMALY
+
+
 def _finding(rule: Rule, signal: Signal) -> Finding:
+    # What an anomaly is made of are steps of a series; what drifts are predictions or labels.
+    steps = f"{signal.n:,} × {number(signal.window_s / 60)} min"
+    of = steps if _is_odd(signal) and signal.window_s else f"n = {signal.n:,}"
     details = Details(
-        message=f"{_without_values(signal)} (n = {signal.n:,}, strength {signal.score:.2f} of 1)",
+        message=f"{_without_values(signal)} ({of}, strength {signal.score:.2f} of 1)",
         value=signal.seen,
         expected=signal.expected,
         n=signal.n,
@@ -64,7 +71,7 @@ def _finding(rule: Rule, signal: Signal) -> Finding:
         command=command_of(signal),
         signal_id=signal.signal_id,
     )
-    category = Category.ANOMALY if signal.kind is SignalKind.ANOMALY else Category.DRIFT
+    category = Category.ANOMALY if _is_odd(signal) else Category.DRIFT
     return finding(
         rule, category, details, model=signal.model, kind=signal.kind.value, subject=signal.subject,
         outcome=signal.outcome, segment_key=signal.segment_key, segment=signal.segment,
