@@ -169,8 +169,10 @@ class AnomalyMonitor:
         at_us = steps.first * _SECOND_US + (found.at - begin) * step_us
         if at_us - series.until_us > _ONE_ANOMALY * step_us:
             series.since_us = at_us - (found.at - found.since) * step_us
-            series.found_us = at_us + step_us
-            series.signal_id = signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, series.since_us)
+            signal_id = signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, series.since_us)
+            # One that began then is known already, where a night without values lies between.
+            if signal_id != series.signal_id:
+                series.signal_id, series.found_us = signal_id, at_us + step_us
         series.until_us = at_us + step_us
         expected = "" if found.expected is None else f", where {found.expected:.4g} was expected"
         seen = "" if found.seen is None else f" is {found.seen:.4g}"
