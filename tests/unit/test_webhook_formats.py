@@ -127,6 +127,16 @@ def test_what_is_large_is_cut_and_counted(format_: Format) -> None:
         assert document["truncatedAlerts"] + len(document["alerts"]) == 57
 
 
+@pytest.mark.parametrize("format_", list(Format))
+def test_one_alert_always_fits_whatever_a_query_named_its_model(format_: Format) -> None:
+    long = alert()
+    labels = {**long.labels, **{f"l{n}": "ü" * 5000 for n in range(30)}, "model": "m" * 50_000}
+    texts = {f"a{n}": "ü" * 4000 for n in range(10)}
+    document = sent(msgspec.structs.replace(long, labels=labels, annotations=texts), format_=format_)
+    if format_ is Format.WEBHOOK:
+        assert (len(document["alerts"]), document["truncatedAlerts"]) == (1, 0)
+
+
 def test_slack_gets_blocks_within_its_limits_and_no_markup_of_others() -> None:
     document = sent(*(alert(f"A{n}") for n in range(30)), format_=Format.SLACK)
     assert "30 firing" in document["text"]

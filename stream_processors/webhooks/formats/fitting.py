@@ -37,7 +37,7 @@ def fitting(body: Body, notice: Notice, send_values: bool, external_url: str) ->
         made = body(notice, [_without_evidence(_cut(alert)) for alert in shown], external_url)
         if len(made) <= LARGEST:
             return made, shown
-    return body(notice, [_in_short(alert) for alert in shown], external_url), shown
+    return body(notice, [_in_short(_cut(alert)) for alert in shown], external_url), shown
 
 
 def _chosen(notice: Notice, most: int) -> Sequence[Alert]:
