@@ -31,6 +31,8 @@ TTL toDateTime(_ingested_at) + INTERVAL {ttl_days} DAY
 SETTINGS index_granularity = 1024
 COMMENT 'Outcomes of predictions, a row a revision until merges fold them. Read through feedback_current.';
 
+-- Labels by their own time. With granules of 8,192 rows each of a small part begins with another model, and ClickHouse
+-- keeps of its primary index the models alone.
 ALTER TABLE {database}.feedback ADD INDEX IF NOT EXISTS by_action assumeNotNull(action_ts) TYPE minmax GRANULARITY 1;
 
 CREATE OR REPLACE VIEW {database}.feedback_current AS

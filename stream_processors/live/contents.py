@@ -1,9 +1,8 @@
 """Fingerprints of the rows that windows are made of: equal ones mean that there is nothing to evaluate again."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -14,9 +13,9 @@ from ..at_once import at_once
 from ..lookups import instant
 from .news import bucket
 from .series import KPIS, Due, starts_of
+from .stretches import in_windows, stretches
 
 _MODULO = 1 << 64
-_MOST_STRETCHES = 20
 
 
 class Content(Struct):
@@ -126,40 +125,16 @@ def _models(asked: _Asked) -> str:
 
 
 def _within(asked: _Asked, clock: str) -> str:
-    """SQL condition that a row is in one of the windows asked for, by (model, outcome).
-
-    Models of the same windows share a condition: planning many takes longer than reading the rows.
-    """
-    models: dict[tuple[str, tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
-    for (model, outcome), dues in asked.items():
-        models[outcome, stretches(dues)].append(model)
-    conditions: list[str] = []
-    for (outcome, spans), of_models in models.items():
-        which = f"model IN ({quoted(sorted(of_models))})" + (f" AND outcome = {quote(outcome)}" if outcome else "")
-        which += " AND action_ts IS NOT NULL" if "action_ts" in clock else ""
-        within = " OR ".join(f"({_between(clock, begin, end)})" for begin, end in spans)
-        conditions.append(f"({which} AND ({within}))")
-    return f"({' OR '.join(conditions)})"
+    """SQL condition that a row is in one of the windows asked for, by (model, outcome)."""
+    known = " AND action_ts IS NOT NULL" if "action_ts" in clock else ""
+    return in_windows(
+        (
+            (model, (f"outcome = {quote(outcome)}" if outcome else "1") + known, dues)
+            for (model, outcome), dues in asked.items()
+        ),
+        partial(_between, clock),
+    )
 
 
 def _between(clock: str, begin: int, end: int) -> str:
     return f"{clock} >= {instant(begin * 1_000_000)} AND {clock} < {instant(end * 1_000_000)}"
-
-
-def stretches(dues: Iterable[Due], most: int = _MOST_STRETCHES) -> tuple[tuple[int, int], ...]:
-    """At most so many stretches of time (begin, end) that cover all the windows, with the widest gaps between them."""
-    merged: list[tuple[int, int]] = []
-    for begin, end in sorted((due.start, due.end) for due in dues):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    gaps = sorted((after[0] - before[1] for before, after in pairwise(merged)), reverse=True)
-    least = gaps[most - 1] if len(gaps) >= most else 0
-    covering: list[tuple[int, int]] = []
-    for begin, end in merged:
-        if covering and begin - covering[-1][1] <= least:
-            covering[-1] = (covering[-1][0], end)
-        else:
-            covering.append((begin, end))
-    return tuple(covering)

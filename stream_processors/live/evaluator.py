@@ -29,12 +29,13 @@ from ..evaluate.slices import Slicing
 from ..evaluate.windows import Cell, Windows
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
-from .contents import Content, contents_of, stretches
+from .contents import Content, contents_of
 from .estimator import Estimator
 from .models import EVER, Model, Models
 from .news import Buckets, News, find_news
 from .series import KPIS, Due, Series, series_of, starts_of
 from .stored import Evaluated, Stored, rows_of, stored_of
+from .stretches import stretches
 
 log = logger(__name__)
 

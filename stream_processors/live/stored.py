@@ -13,8 +13,8 @@ from ...schemas.windows import TimeOf, Window
 from ..evaluate.quality import Quality
 from ..lookups import instant
 from ..records import from_micros, micros_of
-from .contents import stretches
 from .series import KPIS, Due, Series
+from .stretches import in_windows
 
 LABELLED = "labelled"
 """The metric that every window of an outcome has: how many labelled predictions the others are made of."""
@@ -55,22 +55,18 @@ def stored_of(clickhouse: ClickHouse, dues: Collection[Due]) -> dict[Due, Stored
     asked: dict[Series, list[Due]] = defaultdict(list)
     for due in dues:
         asked[due.series].append(due)
-    models: dict[tuple[str, tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
-    for series, of_series in asked.items():
-        models[_but_for_model(series), stretches(of_series)].append(series.model)
-    conditions = [
-        f"(model IN ({quoted(sorted(of_models))}) AND {series} "
-        f"AND ({' OR '.join(f'window_start >= {begin} AND window_start < {end}' for begin, end in spans)}))"
-        for (series, spans), of_models in models.items()
-    ]
-    if not conditions:
+    if not asked:
         return {}
+    windows = in_windows(
+        ((series.model, _but_for_model(series), of_series) for series, of_series in asked.items()),
+        lambda begin, end: f"window_start >= {begin} AND window_start < {end}",
+    )
     found: dict[Due, Stored] = {}
     for model, outcome, time_of, size_s, step_s, start, content, evaluated_at in clickhouse.rows(
         "SELECT model, outcome, time_of, window_seconds, step_seconds, toUnixTimestamp(window_start) AS start, "
         "argMax(_content, _evaluated_at), toUnixTimestamp64Micro(max(_evaluated_at)) "
         f"FROM {clickhouse.database}.metrics WHERE metric IN ({quoted([LABELLED, INDICATORS])}) AND segment_key = '' "
-        f"AND ({' OR '.join(conditions)}) GROUP BY model, outcome, time_of, window_seconds, step_seconds, start"
+        f"AND {windows} GROUP BY model, outcome, time_of, window_seconds, step_seconds, start"
     ):
         window = Window(timedelta(seconds=size_s), timedelta(seconds=step_s))
         found[Due(Series(model, outcome, window, TimeOf(time_of)), start)] = Stored(content, from_micros(evaluated_at))
