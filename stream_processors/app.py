@@ -8,9 +8,8 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from ..infra import metrics
 from ..infra.allocator import give_memory_back
 from ..infra.clickhouse import ClickHouse
 from ..infra.kafka_admin import TopicInfo, apply_topics, input_topics
@@ -42,6 +40,7 @@ from .monitor.choice import check_detectors
 from .monitor.monitor import Monitor
 from .monitor.signals import SignalPublisher
 from .ownership import Ownership
+from .pacing import repeat
 from .partition import Limits
 from .recovery import Recovery
 from .reports import Reporter
@@ -61,12 +60,7 @@ EXIT_FENCED = 75
 EXIT_SOFTWARE = 70
 
 _TICKS_A_LINGER = 4
-# While events wait, a tick of the evaluation is followed by a rest of so many times its length.
-_REST = 4
-_LONGEST_REST_S = 60
 _WATCH_EVERY_S = 10
-# In flushes.
-_FAR_BEHIND = 2
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -227,10 +221,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    evaluating = (
-        loop.create_task(_evaluate(settings, worker, evaluator, evaluated)),
-        loop.create_task(_watch(settings, worker, evaluator, monitor)),
-    )
+    beside = [loop.create_task(each) for each in _beside_the_join(settings, worker, evaluator, monitor, evaluated)]
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -248,7 +239,7 @@ async def _run(
         await worker.drain()
         await app.consumer.commit()
     finally:
-        for task in evaluating:
+        for task in beside:
             task.cancel()
         stopping.set()
         await app.stop()
@@ -256,55 +247,26 @@ async def _run(
     log.info("worker stopped")
 
 
-async def _evaluate(
-    settings: Settings, worker: JoinWorker, evaluator: Evaluator, evaluated: Callable[[], None]
-) -> None:
-    """Keep metrics up to date: what alerts wait for, so nothing else is done in between."""
+def _beside_the_join(
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, evaluated: Callable[[], None]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Metrics, which alerts wait for; and beside them estimates and detectors, which have less haste."""
 
-    def tick() -> bool:
+    def evaluate() -> bool:
         evaluator.tick(worker.owned)
         evaluated()
         return False
 
-    if settings.evaluate_every_s:
-        await _repeat(settings, worker, tick, settings.evaluate_every_s)
-
-
-async def _watch(settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor) -> None:
-    """Keep estimates up to date and detectors going: those have less haste."""
-
-    def look() -> bool:
+    def watch() -> bool:
         evaluator.estimate()
         monitor.tick()
         return monitor.is_behind
 
-    if settings.evaluate_every_s:
-        await _repeat(settings, worker, look, max(_WATCH_EVERY_S, settings.evaluate_every_s))
-
-
-async def _repeat(settings: Settings, worker: JoinWorker, work: Callable[[], bool], every_s: float) -> None:
-    """Do it at most every so often, in about half of the time at most, a fifth while events wait.
-
-    Rarely in a backlog, where everything changes. `work` says whether it has left something to do.
-    """
-    resting_since = time.monotonic()
-    while True:
-        began = time.monotonic()
-        if worker.behind > _FAR_BEHIND * settings.flush_rows and began - resting_since < _LONGEST_REST_S:
-            await asyncio.sleep(1)
-            continue
-        is_behind = False
-        try:
-            is_behind = await asyncio.to_thread(work)
-        except (FencedError, ServiceUnavailable) as exc:
-            log.warning("evaluation put off", error=str(exc)[:300])
-        except Exception as exc:
-            metrics.EVALUATION_ERRORS.inc()
-            log.exception("evaluation failed, tried again later", exc)
-        resting_since = time.monotonic()
-        took_s = resting_since - began
-        rest_s = min(_REST * took_s if worker.behind > settings.flush_rows else took_s, _LONGEST_REST_S)
-        await asyncio.sleep(rest_s if is_behind else max(every_s - took_s, rest_s))
+    every_s = settings.evaluate_every_s
+    if not every_s:
+        return
+    for work, at_most_every_s in ((evaluate, every_s), (watch, max(_WATCH_EVERY_S, every_s))):
+        yield repeat(work, at_most_every_s, lambda: worker.behind, settings.flush_rows)
 
 
 def _die(exc: BaseException) -> None:
