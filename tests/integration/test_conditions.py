@@ -189,7 +189,9 @@ def test_signals_are_chosen_and_those_with_the_same_labels_are_one(clickhouse: C
     assert {subject for subject, _ in messages(OfSignals(DRIFT.kinds, slices=False))} == {"age"}
     assert {subject for subject, _ in messages(OfSignals(DRIFT.kinds, ("colour",)))} == {"colour"}
     assert {subject for subject, _ in messages(OfSignals(DRIFT.kinds, min_score=0.5))} == {"age"}
-    assert {subject for subject, _ in messages(OfSignals((SignalKind.ANOMALY,)))} == {"volume"}
+    # An anomaly is made of steps of a series.
+    odd = "age of many drifted (400 × 1 min, strength 0.80 of 1)"
+    assert messages(OfSignals((SignalKind.ANOMALY,))) == {("volume", odd)}
     assert {subject for subject, _ in messages(OfSignals((SignalKind.CONCEPT_DRIFT,)))} == {"loss"}
 
 
