@@ -154,7 +154,7 @@ def stored(clickhouse_url: str) -> Iterator[Stored]:
 class Run:
     """What came of it: the signals as they are stored, and all that was published, in its order."""
 
-    def __init__(self, signals: list[Row], published: list[Signal], drift: list[Row]) -> None:
+    def __init__(self, signals: list[Row], published: list[Signal], drift: list[dict[str, Any]]) -> None:
         self.signals = signals
         self.published = published
         self.drift = drift
@@ -187,8 +187,9 @@ def run(stored: Stored, make: Callable[[list[Signal]], Monitor], *, drop_each: b
     return Run(stored.signals(), out, drift_of(stored))
 
 
-def drift_of(stored: Stored) -> list[Row]:
-    return stored.rows("drift FINAL ORDER BY ALL", "* EXCEPT _evaluated_at")
+def drift_of(stored: Stored) -> list[dict[str, Any]]:
+    rows = stored.rows("drift FINAL ORDER BY ALL", "* EXCEPT _evaluated_at")
+    return [dict(zip(columns(stored, "drift"), row, strict=True)) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,9 @@ def through(stored: Stored) -> Run:
 
 
 def test_what_was_planted_is_found_and_nothing_else(stored: Stored, through: Run) -> None:
-    found = {(row[2], row[3], row[7]): dict(zip(columns(stored), row, strict=True)) for row in through.signals}
+    found = {
+        (row[2], row[3], row[7]): dict(zip(columns(stored, "signals"), row, strict=True)) for row in through.signals
+    }
     drifted = {key for key in found if key[0] in (SignalKind.DATA_DRIFT, SignalKind.PREDICTION_DRIFT)}
     assert {subject for _, subject, _ in drifted} == {"x3"}
     concept = {key for key in found if key[0] == SignalKind.CONCEPT_DRIFT}
@@ -215,8 +218,9 @@ def test_what_was_planted_is_found_and_nothing_else(stored: Stored, through: Run
     assert (x3["expected"], x3["seen"]) == (pytest.approx(0.36, abs=0.1), pytest.approx(1.5, abs=0.2))
 
 
-def columns(stored: Stored) -> list[str]:
-    return [name for name, *_ in stored.clickhouse.rows(f"DESCRIBE {stored.clickhouse.database}.signals")][:-1]
+def columns(stored: Stored, table: str) -> list[str]:
+    """Those of what was found, without when."""
+    return [name for name, *_ in stored.clickhouse.rows(f"DESCRIBE {stored.clickhouse.database}.{table}")][:-1]
 
 
 def aware(instant: datetime) -> datetime:
@@ -254,18 +258,19 @@ def test_examples_of_a_drifted_number_are_those_that_became_more(stored: Stored,
             assert min(values) > 0.5
 
 
-def test_each_comparison_is_a_row(stored: Stored, through: Run) -> None:
-    rows = stored.rows("drift FINAL", "window_seconds, window_start, segment, subject, question, drifted, reason")
-    assert {row[0] for row in rows} == {3600}
-    whole = [row for row in rows if not row[2]]
-    starts = {row[1] for row in whole}
+def test_each_comparison_is_a_row(through: Run) -> None:
+    rows = through.drift
+    assert {row["window_seconds"] for row in rows} == {3600}
+    whole = [row for row in rows if not row["segment"]]
+    starts = {row["window_start"] for row in whole}
     assert len(starts) == HOURS - 1
     subjects = {"x0", "x1", "x2", "x3", "x4", "plan", "prediction", "score"}
     assert len(whole) == len(starts) * len(subjects) * 3
-    assert {row[3] for row in whole} == subjects
-    assert {row[3] for row in rows if row[5]} == {"x3"}
-    assert {row[1].replace(tzinfo=UTC) for row in whole if row[5]} == {at(h * 3600) for h in range(SHIFTED_H, HOURS)}
-    assert all((row[6] == "drifted") == row[5] for row in rows)
+    assert {row["subject"] for row in whole} == subjects
+    assert {row["subject"] for row in rows if row["drifted"]} == {"x3"}
+    drifted = {aware(row["window_start"]) for row in whole if row["drifted"]}
+    assert drifted == {at(h * 3600) for h in range(SHIFTED_H, HOURS)}
+    assert all((row["reason"] == "drifted") == row["drifted"] for row in rows)
 
 
 def test_a_monitor_that_is_dropped_after_each_tick_finds_the_same(stored: Stored, through: Run) -> None:
