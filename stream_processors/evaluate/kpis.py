@@ -64,7 +64,7 @@ def _needs_every_prediction(kpi: Kpi) -> bool:
 
 
 def _sample(database: str, windows: Windows, kpi: Kpi) -> str:
-    """SQL of what the indicator is made of: (at, version, segments, variants, x) of a prediction or an action each."""
+    """SQL of (at, model, version, segments, variants, x): what it is made of, a row for each prediction or action."""
     by_prediction = windows.time_of is TimeOf.PREDICTION
     made = windows.predictions(database)
     if by_prediction:
@@ -76,14 +76,14 @@ def _sample(database: str, windows: Windows, kpi: Kpi) -> str:
         made += f" AND {concerned}"
     actions = (
         f"SELECT prediction_id, name, ts, {_chosen(kpi)} AS chosen, value_num FROM {database}.actions_current "
-        f"WHERE model = {quote(windows.model)} AND name IN ({quoted(sorted({kpi.action, kpi.of or kpi.action}))}) "
+        f"WHERE {windows.of_model} AND name IN ({quoted(sorted({kpi.action, kpi.of or kpi.action}))}) "
         f"AND {concerned} LIMIT 1 BY prediction_id, action_id"
     )
     of_predictions = kpi.measure is Measure.SHARE or (by_prediction and kpi.measure is not Measure.MEAN)
     silence_counts = of_predictions and kpi.of is None
     return (
-        f"SELECT {'made.ts' if by_prediction else 'acted.at'} AS at, version, segments, variants, x FROM "
-        f"(SELECT prediction_id, ts, version, segments, variants FROM {made}) AS made "
+        f"SELECT {'made.ts' if by_prediction else 'acted.at'} AS at, model, version, segments, variants, x FROM "
+        f"(SELECT prediction_id, ts, model, version, segments, variants FROM {made}) AS made "
         f"{'LEFT' if silence_counts else 'INNER'} JOIN "
         f"({_by_prediction(kpi, actions) if of_predictions else _one_by_one(kpi, actions)}) AS acted "
         "ON made.prediction_id = acted.prediction_id"

@@ -83,7 +83,8 @@ def _settled(database: str, windows: Windows) -> str:
     """SQL of requests, a row each, whose predictions all have a label, and what they need to be put in order."""
     known, relevant, gain = _judged(windows)
     predictions = (
-        f"SELECT prediction_id, ts, {_REQUEST} AS request, {_POSITION} AS position, score, version, segments, variants "
+        f"SELECT prediction_id, ts, {_REQUEST} AS request, {_POSITION} AS position, score, "
+        "model, version, segments, variants "
         f"FROM {windows.predictions(database)} AND {windows.within('ts')}"
     )
     labels = (

@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 class Windows(Struct, frozen=True):
     """`since` is inclusive, `until` is not; both cut the rows. `starts` are the windows that are asked for, or all.
 
-    `models` are several models at once, in place of `model`: the queries of `statistics` then give cells of each.
+    `models` are several models at once, in place of `model`: queries then give cells of each.
     Without `folds` every value of a slice is kept, as it comes out anyway where no key has more than `MOST_VALUES`.
     """
 
@@ -47,13 +47,14 @@ class Windows(Struct, frozen=True):
     folds: bool = True
 
     @property
-    def _of_model(self) -> str:
+    def of_model(self) -> str:
+        """Condition on rows that have a model."""
         return f"model IN ({quoted(self.models)})" if self.models else f"model = {quote(self.model)}"
 
     @property
     def feedback(self) -> str:
         """Conditions on rows of `feedback_current`, but for their time."""
-        return f"{self._of_model} AND outcome = {quote(self.outcome.name)}"
+        return f"{self.of_model} AND outcome = {quote(self.outcome.name)}"
 
     @property
     def clock(self) -> str:
@@ -90,7 +91,7 @@ class Windows(Struct, frozen=True):
 
     def predictions(self, database: str) -> str:
         """The predictions of the model as a `source` of cells."""
-        return f"{database}.predictions WHERE {self._of_model}"
+        return f"{database}.predictions WHERE {self.of_model}"
 
     def labels(self, database: str) -> str:
         """The feedback of the outcome as a `source` of cells; by time of label that which has one."""

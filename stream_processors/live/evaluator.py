@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from ...infra import metrics
 from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
+from ...schemas.kpis import Kpi
 from ...schemas.outcomes import Kind, LoopwatchConfig, Outcome
 from ...schemas.windows import TimeOf, Window
 from ..at_once import in_turn
@@ -47,21 +48,21 @@ _JUST_AFTER = timedelta(microseconds=1)
 
 
 class _Alike(NamedTuple):
-    """Series that differ in nothing but their model; `alone` names it where one query can't do several."""
+    """Series that differ in nothing but their model; `kpis` are asked for where they are of no outcome."""
 
     outcome: Outcome
     window: Window
     time_of: TimeOf
     kind: Kind | None
     segments: tuple[str, ...]
-    alone: str
+    kpis: tuple[Kpi, ...]
 
 
 class _Restated(NamedTuple):
     """Windows that are evaluated together."""
 
     windows: Windows
-    kind: Kind | None
+    alike: _Alike
     dues: Sequence[Due]
 
 
@@ -181,8 +182,9 @@ class Evaluator:
         """What the series shares with those that one query can evaluate together with it."""
         model = self.models[series.model]
         kind, _ = model.definitions[series.outcome]
-        alone = series.model if series.outcome == KPIS or kind is Kind.RANKING else ""
-        return _Alike(model.outcome(series.outcome), series.window, series.time_of, kind, model.config.segments, alone)
+        indicators = model.config.kpis if series.outcome == KPIS else ()
+        outcome = model.outcome(series.outcome)
+        return _Alike(outcome, series.window, series.time_of, kind, model.config.segments, indicators)
 
     def _restated(self, alike: "_Alike", dues: Sequence[Due]) -> Iterator["_Restated"]:
         """What to evaluate at a time."""
@@ -192,9 +194,9 @@ class Evaluator:
             starts = tuple(sorted({due.start for due in within}))
             windows = Windows(
                 models[0], alike.outcome, alike.window, alike.time_of, _at(begin), _at(end),
-                Slicing(alike.segments, every=True), starts, () if alike.alone else models,
+                Slicing(alike.segments, every=True), starts, models,
             )  # fmt: skip
-            yield _Restated(windows, alike.kind, within)
+            yield _Restated(windows, alike, within)
 
     def _measured(self, each: "_Restated") -> list[Quality] | None:
         """The cells of its windows; None if that failed, or if the process stops."""
@@ -203,8 +205,8 @@ class Evaluator:
         windows = each.windows
         try:
             if windows.outcome.name == KPIS:
-                return list(beside([], kpis(self._clickhouse, windows, self.models[windows.model].config.kpis)))
-            return quality(self._clickhouse, windows, each.kind)
+                return list(beside([], kpis(self._clickhouse, windows, each.alike.kpis)))
+            return quality(self._clickhouse, windows, each.alike.kind)
         except ClickHouseError as exc:
             metrics.EVALUATION_ERRORS.inc()
             log.exception(
@@ -222,7 +224,7 @@ class Evaluator:
     ) -> None:
         cells: dict[tuple[str, int], list[Quality]] = defaultdict(list)
         for row in rows:
-            whose = row.cell.model or restated.windows.model, int(row.cell.start.timestamp())
+            whose = row.cell.model, int(row.cell.start.timestamp())
             cells[whose].append(replace(row, cell=row.cell._replace(model="")))
         evaluated = [
             Evaluated(

@@ -21,6 +21,7 @@ from loopwatch.schemas.windows import TimeOf, Window
 from loopwatch.stream_processors.evaluate.kpis import kpis
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 BEGIN = pd.Timestamp("2025-03-03", tz="UTC")
@@ -86,11 +87,11 @@ def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
     return predictions, actions
 
 
-def store_predictions(clickhouse: ClickHouse, predictions: pd.DataFrame) -> None:
+def store_predictions(clickhouse: ClickHouse, predictions: pd.DataFrame, model: str) -> None:
     segments = [[("country", country)] if country else [] for country in predictions["country"]]
     table = {
         "prediction_id": predictions["prediction_id"].tolist(),
-        "model": ["shop"] * len(predictions),
+        "model": [model] * len(predictions),
         "ts": pa.array(predictions["ts"].tolist(), STAMP),
         "segments": pa.array(segments, pa.map_(pa.string(), pa.string())),
         "_ingested_at": pa.array([datetime.now(UTC)] * len(predictions), pa.timestamp("ms", "UTC")),
@@ -134,7 +135,7 @@ def settle(clickhouse: ClickHouse, actions: pd.DataFrame, of_class: str, model: 
 def shop(clickhouse: ClickHouse) -> Shop:
     """Actions of all classes: a seventh ignored, a seventh held until its prediction came, a seventh orphans."""
     predictions, actions = frames()
-    store_predictions(clickhouse, predictions)
+    store_predictions(clickhouse, predictions, "shop")
     group = np.arange(len(actions)) % 7
     store_actions(clickhouse, actions[group > 2], "shop", "matched")
     store_actions(clickhouse, actions[group == 0], "shop", "ignored")
@@ -243,6 +244,21 @@ def test_all_slices_at_once_are_those_of_each(clickhouse: ClickHouse, shop: Shop
     by_country = kpis(clickhouse, windows(time_of=time_of, slicing=Slicing(("country",))), DECLARED)
     named = {cell: of for cell, of in by_country.items() if cell.value}
     assert {cell: of for cell, of in every.items() if cell.key == "country"} == named
+
+
+@pytest.mark.parametrize("time_of", list(TimeOf))
+def test_models_at_once_are_those_of_each(clickhouse: ClickHouse, shop: Shop, time_of: TimeOf) -> None:
+    predictions, actions = (
+        rows.head(1500).assign(prediction_id="stall-" + rows["prediction_id"].head(1500)) for rows in frames()
+    )
+    store_predictions(clickhouse, predictions, "stall")
+    store_actions(clickhouse, actions, "stall", "matched")
+    asked = windows(time_of=time_of, slicing=Slicing(every=True))
+    together = kpis(clickhouse, replace(asked, models=("shop", "stall")), DECLARED)
+    assert {cell.model for cell in together} == {"shop", "stall"}
+    for model in ("shop", "stall"):
+        of_model = {cell._replace(model=""): of for cell, of in together.items() if cell.model == model}
+        assert of_model == kpis(clickhouse, replace(asked, model=model), DECLARED)
 
 
 def test_windows_that_slide_count_an_action_in_each(clickhouse: ClickHouse, shop: Shop) -> None:

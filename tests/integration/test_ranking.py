@@ -17,6 +17,7 @@ from loopwatch.stream_processors.evaluate.quality import quality
 from loopwatch.stream_processors.evaluate.ranking import requests
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
+from msgspec.structs import replace
 from sklearn.metrics import ndcg_score
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
@@ -198,6 +199,19 @@ def test_all_slices_at_once_are_those_of_each(clickhouse: ClickHouse, clicks: li
     # Of those without a country there is no row then.
     named = {cell: of for cell, of in by_country.items() if cell.value}
     assert {cell: of for cell, of in every.items() if cell.key == "country"} == named
+
+
+@pytest.mark.parametrize("time_of", list(TimeOf))
+def test_models_at_once_are_those_of_each(
+    clickhouse: ClickHouse, clicks: list[list[Item]], stars: list[list[Item]], time_of: TimeOf
+) -> None:
+    """Though they call their requests by the same names."""
+    asked = windows("clicks", time_of=time_of, slicing=Slicing(every=True))
+    together = quality(clickhouse, replace(asked, models=("clicks", "stars")), Kind.RANKING)
+    assert {row.cell.model for row in together} == {"clicks", "stars"}
+    for model in ("clicks", "stars"):
+        alone = quality(clickhouse, replace(asked, model=model), Kind.RANKING)
+        assert [replace(row, cell=row.cell._replace(model="")) for row in together if row.cell.model == model] == alone
 
 
 def test_a_cell_has_of_a_request_what_is_its_own(clickhouse: ClickHouse) -> None:
