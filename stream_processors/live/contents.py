@@ -24,6 +24,10 @@ class Content(Struct):
     hash: int = 0
     revision: int = 0
 
+    def defined_as(self, definition: int) -> "Content":
+        """Windows of another definition have other contents, though their rows be the same."""
+        return Content((self.hash + definition) % _MODULO, self.revision)
+
     def add(self, hash_: int, revision: int) -> None:
         """Count further rows in."""
         self.hash = (self.hash + hash_) % _MODULO

@@ -6,64 +6,36 @@ restarts it was done: the last revision is the same. What was done is read from 
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from threading import Event
-from typing import NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from msgspec.structs import replace
 
 from ...infra import metrics
 from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
-from ...schemas.kpis import Kpi
-from ...schemas.outcomes import Kind, LoopwatchConfig, Outcome
-from ...schemas.windows import TimeOf, Window
-from ..at_once import in_turn
-from ..evaluate.kpis import beside, kpis
-from ..evaluate.quality import Quality, quality
+from ...schemas.outcomes import LoopwatchConfig
+from ...schemas.windows import TimeOf
 from ..evaluate.slices import Slicing
-from ..evaluate.windows import Cell, Windows
+from ..evaluate.windows import Windows
 from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
-from .contents import Content, contents_of
+from .aside import Aside
 from .estimator import Estimator
 from .models import EVER, Model, Models
 from .news import Buckets, News, find_news
+from .restating import Alike, Defined, Restated, restated
 from .series import KPIS, Due, Series, series_of, starts_of
-from .stored import Evaluated, Stored, rows_of, stored_of
-from .stretches import stretches
+from .stored import Evaluated, rows_of
 
 log = logger(__name__)
 
 _AT_ONCE = 2000
-_QUERIES_A_SERIES = 3
+_ASIDE_AT_ONCE = 200
 _ESTIMATING_S = 1.0
 _ROWS_AT_ONCE = 20_000
-_JUST_AFTER = timedelta(microseconds=1)
-
-
-class _Alike(NamedTuple):
-    """Series that differ in nothing but their model; `kpis` are asked for where they are of no outcome."""
-
-    outcome: Outcome
-    window: Window
-    time_of: TimeOf
-    kind: Kind | None
-    segments: tuple[str, ...]
-    kpis: tuple[Kpi, ...]
-
-
-class _Restated(NamedTuple):
-    """Windows that are evaluated together."""
-
-    windows: Windows
-    alike: _Alike
-    dues: Sequence[Due]
 
 
 class Evaluator:
@@ -79,15 +51,20 @@ class Evaluator:
         overlap: timedelta,
         stop: Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        slow_s: float = math.inf,
     ) -> None:
-        """`overlap`: for how long after `_ingested_at` a row may still become visible."""
+        """`overlap`: for how long after `_ingested_at` a row may still become visible.
+
+        Series whose windows took `slow_s` or longer are evaluated aside: a tick begins that, and a later one ends it.
+        """
         self._clickhouse = clickhouse
         self._inserter = inserter
         self._overlap = overlap
         self._stop = stop
         self._now = now
         self.models = Models(clickhouse, config, partitions)
-        self._agenda = Agenda()
+        self._agenda = Agenda(slow_s)
+        self._aside = Aside()
         self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
         self._with_indicators = frozenset(name for name, model in config.models.items() if model.kpis)
@@ -103,9 +80,14 @@ class Evaluator:
         with metrics.EVALUATION_SECONDS.time():
             now = self._now()
             quiet = self._look(frozenset(owned), now)
+            done = self._collect(now)
             newest = {name: self.models[name].newest_s for name in self.models}
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
-            done = sum(self._evaluate(chunk, now) for chunk in _chunks(due, _AT_ONCE))
+            slow = [each for each in due if self._agenda.is_slow(each)]
+            if slow and self._aside.is_free:
+                self._evaluate_aside(self._agenda.oldest(slow, _ASIDE_AT_ONCE), now)
+            quick = [each for each in due if not self._agenda.is_slow(each)]
+            done += sum(self._evaluate(chunk, now) for chunk in _chunks(quick, _AT_ONCE))
             self.models.note_progress(self._agenda.unread_since(), now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
@@ -153,92 +135,56 @@ class Evaluator:
                 for start in starts_of(series.window, bucket, self._bucket_s):
                     self._agenda.note(Due(series, start), since.timestamp())
 
-    def _evaluate(self, noted: Sequence[Due], now: datetime) -> int:
-        dues = [due for due in noted if self._is_defined(due.series)]
-        for due in noted:
-            if not self._is_defined(due.series):
-                self._agenda.done(due, now.timestamp())
-        contents, stored = contents_of(self._clickhouse, dues, self._bucket_s), stored_of(self._clickhouse, dues)
-        changed: dict[_Alike, list[Due]] = defaultdict(list)
-        for due in dues:
-            content = contents[due] = self._with_definition(due, contents[due])
-            is_empty = due not in stored and not content.revision
-            if is_empty or (due in stored and stored[due].content == content.hash):
-                self._agenda.done(due, now.timestamp())
-            else:
-                changed[self._alike(due.series)].append(due)
-        restated = [each for alike, of_alike in changed.items() for each in self._restated(alike, of_alike)]
-        with in_turn(partial(self._measured, each) for each in restated) as measured:
-            for each, rows in zip(restated, measured, strict=True):
-                if rows is not None:
-                    self._restate(each, rows, contents, stored, now)
-        return sum(map(len, changed.values()))
+    def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
+        self._agenda.begin(dues)
+        try:
+            return sum(self._settle(each, now) for each in self._restated(dues, now))
+        finally:
+            self._agenda.put_back(dues)
+
+    def _evaluate_aside(self, dues: Sequence[Due], now: datetime) -> None:
+        self._agenda.begin(dues)
+        self._aside.start(dues, self._restated(dues, now))
+
+    def _collect(self, now: datetime) -> int:
+        """Take over what was evaluated aside."""
+        job = self._aside.collect()
+        if job is None:
+            return 0
+        try:
+            return sum(self._settle(each, now) for each in job.found.result())
+        finally:
+            self._agenda.put_back(job.dues)
+
+    def _restated(self, dues: Sequence[Due], now: datetime) -> Iterator[Restated]:
+        """What is found of these windows, to be settled; of those that can't be evaluated any more, nothing."""
+        asked = {due: self._defined(due.series) for due in dues if self._is_defined(due.series)}
+        gone = Restated([due for due in dues if due not in asked])
+        return chain([gone], restated(self._clickhouse, asked, now, self._bucket_s, self._stop))
 
     def _is_defined(self, series: Series) -> bool:
         """Whether it is still known what the metrics are: labels that came since may leave it open."""
         return series.model in self.models and series.outcome in self.models[series.model].definitions
 
-    def _alike(self, series: Series) -> "_Alike":
-        """What the series shares with those that one query can evaluate together with it."""
+    def _defined(self, series: Series) -> Defined:
         model = self.models[series.model]
-        kind, _ = model.definitions[series.outcome]
+        kind, definition = model.definitions[series.outcome]
         indicators = model.config.kpis if series.outcome == KPIS else ()
-        outcome = model.outcome(series.outcome)
-        return _Alike(outcome, series.window, series.time_of, kind, model.config.segments, indicators)
+        outcome, segments = model.outcome(series.outcome), model.config.segments
+        return Defined(Alike(outcome, series.window, series.time_of, kind, segments, indicators), definition)
 
-    def _restated(self, alike: "_Alike", dues: Sequence[Due]) -> Iterator["_Restated"]:
-        """What to evaluate at a time."""
-        for begin, end in stretches(dues, _QUERIES_A_SERIES):
-            within = sorted(due for due in dues if begin <= due.start < end)
-            models = tuple(sorted({due.series.model for due in within}))
-            starts = tuple(sorted({due.start for due in within}))
-            windows = Windows(
-                models[0], alike.outcome, alike.window, alike.time_of, _at(begin), _at(end),
-                Slicing(alike.segments, every=True), starts, models,
-            )  # fmt: skip
-            yield _Restated(windows, alike, within)
-
-    def _measured(self, each: "_Restated") -> list[Quality] | None:
-        """The cells of its windows; None if that failed, or if the process stops."""
-        if self._stop.is_set():
-            return None
-        windows = each.windows
-        try:
-            if windows.outcome.name == KPIS:
-                return list(beside([], kpis(self._clickhouse, windows, each.alike.kpis)))
-            return quality(self._clickhouse, windows, each.alike.kind)
-        except ClickHouseError as exc:
-            metrics.EVALUATION_ERRORS.inc()
-            log.exception(
-                "evaluation failed, tried again later", exc, model=windows.model, outcome=windows.outcome.name
-            )
-            return None
-
-    def _restate(
-        self,
-        restated: "_Restated",
-        rows: Sequence[Quality],
-        contents: dict[Due, Content],
-        stored: dict[Due, Stored],
-        now: datetime,
-    ) -> None:
-        cells: dict[tuple[str, int], list[Quality]] = defaultdict(list)
-        for row in rows:
-            whose = row.cell.model, int(row.cell.start.timestamp())
-            cells[whose].append(replace(row, cell=row.cell._replace(model="")))
-        evaluated = [
-            Evaluated(
-                due, _with_whole(due, cells[due.series.model, due.start]), contents[due].revision,
-                contents[due].hash, max(now, stored[due].evaluated_at + _JUST_AFTER) if due in stored else now,
-            )
-            for due in restated.dues
-        ]  # fmt: skip
+    def _settle(self, found: Restated, now: datetime) -> int:
+        """Write what was found, unless the model was lost meanwhile; returns the number of new revisions."""
+        evaluated = [each for each in found.evaluated if self._agenda.is_under_way(each.due)]
         self._write(evaluated)
+        for due in found.dues:
+            self._agenda.done(due, now.timestamp())
         for each in evaluated:
-            self._agenda.done(each.due, now.timestamp())
+            self._agenda.took(each.due.series, found.took_s)
             if each.cells[0].is_unsettled:
                 self._estimator.note(each.due.series, each.due.start)
         metrics.EVALUATED_WINDOWS.inc(len(evaluated))
+        return len(evaluated)
 
     def _estimate(self, series: Series, starts: Collection[int], now: datetime) -> None:
         model = self.models[series.model]
@@ -261,17 +207,6 @@ class Evaluator:
             )
             home = {self.models.home(each.due.series.model) for each in windows}
             self._inserter.insert("metrics", rows_of(windows), token, home)
-
-    def _with_definition(self, due: Due, content: Content) -> Content:
-        """Windows of another definition have other contents, though their rows be the same."""
-        _, definition = self.models[due.series.model].definitions[due.series.outcome]
-        return Content((content.hash + definition) % (1 << 64), content.revision)
-
-
-def _with_whole(due: Due, cells: Sequence[Quality]) -> Sequence[Quality]:
-    """Every window has a cell of its own, also if nothing is left in it."""
-    whole = Cell(_at(due.start))
-    return cells if any(each.cell == whole for each in cells) else [Quality(whole, 0, {}), *cells]
 
 
 def _at(second: int) -> datetime:
