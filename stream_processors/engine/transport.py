@@ -3,15 +3,20 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
+from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.transports import ConsumerT
 
 from .batches import RecordBatch
 from .offsets import CommitWatermark
+from .parsed import ParsedRecords
 
 # The broker answers a fetch at least every half second.
 _FRESH_MS = 5000.0
+
+# There is no setting for it.
+fetcher.PartitionRecords = ParsedRecords
 
 StartPositions = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
