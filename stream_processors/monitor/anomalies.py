@@ -20,7 +20,7 @@ from .losses import losses_as_rows
 from .points import LEAST_N, MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
 from .reached import Reached
 from .signals import signal_id_of
-from .states import DAMAGED, as_json
+from .states import DAMAGED, as_json, next_step
 
 MINUTE_S, HOUR_S = 60, 3600
 _SECOND_US = 1_000_000
@@ -156,7 +156,7 @@ class AnomalyMonitor:
                 str(name): _Series(restore(snapshot), str(signal_id), int(since_us), int(found_us), int(until_us))
                 for name, (snapshot, signal_id, since_us, found_us, until_us) in state["series"].items()
             }
-            first = None if state["next"] is None else int(state["next"])
+            first = next_step(state["next"], self._seconds)
             reached = from_micros((first or 0) * _SECOND_US)
         except DAMAGED as exc:
             self.rebuilt = f"from its first pane: its state can't be read ({exc!r})"

@@ -25,7 +25,7 @@ from .drift_signals import Episode, drift_signal
 from .points import first_step
 from .reached import Reached
 from .signals import signal_id_of
-from .states import DAMAGED
+from .states import DAMAGED, next_step
 from .usual import Usual
 
 AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
@@ -134,7 +134,7 @@ class DriftMonitor:
                 return
             usual = {msgspec.convert(key, Key): Usual.restore(each) for key, each in state["usual"]}
             episodes = {msgspec.convert(key, Key): msgspec.convert(each, Episode) for key, each in state["episodes"]}
-            first = None if state["next"] is None else int(state["next"])
+            first = next_step(state["next"], self._window.size_s)
             reached = from_micros((first or 0) * _SECOND_US)
         except DAMAGED as exc:
             self.rebuilt = f"from its first window: its state can't be read ({exc!r})"

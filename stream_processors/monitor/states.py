@@ -39,6 +39,19 @@ def as_json(value: object) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
+def next_step(value: Any, step_s: int) -> int | None:
+    """Where a state goes on: the second since 1970 at which a step begins, None for the beginning.
+
+    Raises one of `DAMAGED` if no step of so many seconds begins there.
+    """
+    if value is None:
+        return None
+    second = int(value)
+    if second < 0 or second % step_s:
+        raise ValueError(f"no step of {step_s} s begins at second {second}")
+    return second
+
+
 class Saved(Struct, frozen=True):
     """One monitor of one model. `state` is plain data; `unpublished` are signals that are not known to be out."""
 

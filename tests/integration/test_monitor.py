@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from loopwatch.infra import metrics
 from loopwatch.infra.clickhouse import quote
 from loopwatch.schemas.config import parse_config
 from loopwatch.schemas.errors import FencedError, ServiceUnavailable
@@ -355,16 +356,20 @@ def test_a_state_that_is_damaged_anywhere_stops_nobody(stored: Stored, through: 
     stored.workers.commit(0, 33 * 3600.0)
     stored.monitor(out.extend).tick()
     kept = stored.rows("monitors FINAL", "monitor, state")
+    errors = metrics.REGISTRY.get_sample_value("loopwatch_monitor_errors_total")
     rng = np.random.default_rng(1)
     for _ in range(12):
         for name, text in kept:
             document = msgspec.json.decode(text)
             damaged = msgspec.json.encode({"state": damage(document["state"], rng)}).decode()
+            # Behind what the tick before wrote, by the clock of the monitor.
             stored.clickhouse.command(
-                f"INSERT INTO {stored.clickhouse.database}.monitors VALUES ({quote(MODEL)}, {quote(name)}, 0, "
-                f"{quote(damaged)}, '', now64(6) + 7200)"
+                f"INSERT INTO {stored.clickhouse.database}.monitors SELECT model, monitor, 0, {quote(damaged)}, '', "
+                f"_written_at + 1 FROM {stored.clickhouse.database}.monitors FINAL WHERE monitor = {quote(name)}"
             )
+            assert stored.rows(f"monitors FINAL WHERE monitor = {quote(name)}", "state") == [(damaged,)]
         stored.monitor(out.extend).tick()
+    assert metrics.REGISTRY.get_sample_value("loopwatch_monitor_errors_total") == errors
 
 
 def damage(value: Any, rng: np.random.Generator) -> Any:
