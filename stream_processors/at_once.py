@@ -23,9 +23,9 @@ def at_once(calls: Iterable[Callable[[], R]]) -> list[R]:
 
 
 @contextmanager
-def in_turn(calls: Iterable[Callable[[], R]]) -> Iterator[Iterator[R]]:
-    """The same, for a caller that takes one result after the other while later calls run already."""
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="query")
+def in_turn(calls: Iterable[Callable[[], R]], most: int = _AT_ONCE) -> Iterator[Iterator[R]]:
+    """The same, for a caller that takes one result after the other while later calls run already, `most` at a time."""
+    pool = ThreadPoolExecutor(most, thread_name_prefix="query")
     try:
         yield pool.map(lambda call: call(), calls)
     finally:

@@ -32,8 +32,10 @@ from .stored import Evaluated, rows_of
 
 log = logger(__name__)
 
-_AT_ONCE = 2000
-_ASIDE_AT_ONCE = 200
+# Windows whose rows are looked at together, and of those that changed, stretches that are evaluated at a time.
+_MOST = 2000
+_MOST_ASIDE = 200
+_AT_ONCE = 3
 _ESTIMATING_S = 1.0
 _ROWS_AT_ONCE = 20_000
 
@@ -85,9 +87,9 @@ class Evaluator:
             due = list(self._agenda.due(now.timestamp(), newest, quiet))
             slow = [each for each in due if self._agenda.is_slow(each)]
             if slow and self._aside.is_free:
-                self._evaluate_aside(self._agenda.oldest(slow, _ASIDE_AT_ONCE), now)
+                self._evaluate_aside(self._agenda.oldest(slow, _MOST_ASIDE), now)
             quick = [each for each in due if not self._agenda.is_slow(each)]
-            done += sum(self._evaluate(chunk, now) for chunk in _chunks(quick, _AT_ONCE))
+            done += sum(self._evaluate(chunk, now) for chunk in _chunks(quick, _MOST))
             self.models.note_progress(self._agenda.unread_since(), now)
             metrics.PENDING_WINDOWS.set(len(self._agenda))
         return done
@@ -138,13 +140,13 @@ class Evaluator:
     def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
         self._agenda.begin(dues)
         try:
-            return sum(self._settle(each, now) for each in self._restated(dues, now))
+            return sum(self._settle(each, now) for each in self._restated(dues, now, _AT_ONCE))
         finally:
             self._agenda.put_back(dues)
 
     def _evaluate_aside(self, dues: Sequence[Due], now: datetime) -> None:
         self._agenda.begin(dues)
-        self._aside.start(dues, self._restated(dues, now))
+        self._aside.start(dues, self._restated(dues, now, 1))
 
     def _collect(self, now: datetime) -> int:
         """Take over what was evaluated aside."""
@@ -156,11 +158,11 @@ class Evaluator:
         finally:
             self._agenda.put_back(job.dues)
 
-    def _restated(self, dues: Sequence[Due], now: datetime) -> Iterator[Restated]:
+    def _restated(self, dues: Sequence[Due], now: datetime, at_once: int) -> Iterator[Restated]:
         """What is found of these windows, to be settled; of those that can't be evaluated any more, nothing."""
         asked = {due: self._defined(due.series) for due in dues if self._is_defined(due.series)}
         gone = Restated([due for due in dues if due not in asked])
-        return chain([gone], restated(self._clickhouse, asked, now, self._bucket_s, self._stop))
+        return chain([gone], restated(self._clickhouse, asked, now, self._bucket_s, self._stop, at_once))
 
     def _is_defined(self, series: Series) -> bool:
         """Whether it is still known what the metrics are: labels that came since may leave it open."""

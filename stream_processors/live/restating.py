@@ -61,9 +61,9 @@ class Restated(Struct, frozen=True):
 
 
 def restated(
-    clickhouse: ClickHouse, asked: Mapping[Due, Defined], now: datetime, bucket_s: int, stop: Event
+    clickhouse: ClickHouse, asked: Mapping[Due, Defined], now: datetime, bucket_s: int, stop: Event, at_once: int
 ) -> Iterator[Restated]:
-    """Look at the windows, a few queries at a time; what fails, or is left when the process stops, is left out."""
+    """Look at the windows, `at_once` of them at a time; what fails, or is left when the process stops, is left out."""
     contents, stored = contents_of(clickhouse, asked, bucket_s), stored_of(clickhouse, asked)
     changed: dict[Alike, list[Due]] = defaultdict(list)
     same: list[Due] = []
@@ -76,7 +76,7 @@ def restated(
             changed[alike].append(due)
     yield Restated(same)
     together = [each for alike, dues in changed.items() for each in _together(alike, dues)]
-    with in_turn(partial(_measured, clickhouse, each, stop) for each in together) as measured:
+    with in_turn((partial(_measured, clickhouse, each, stop) for each in together), at_once) as measured:
         for each, found in zip(together, measured, strict=True):
             if found is None:
                 continue
