@@ -4,6 +4,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from loopwatch.infra.child_process import ChildProcess, accepts_connections, free_port
 from loopwatch.infra.clickhouse import ClickHouse
@@ -11,6 +12,12 @@ from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
 from loopwatch.infra.settings import Settings
 from loopwatch.infra.tables import apply_tables
+
+# Others use the machine too. All else is as it was: in CI the same cases each time, and none kept.
+hypothesis.settings.register_profile(
+    "loopwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("loopwatch")
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ class Dev:
 
     def left(self) -> list[psutil.Process]:
         """Children that still run, a few moments after."""
-        return psutil.wait_procs(self.family, timeout=5)[1]
+        return psutil.wait_procs(self.family, timeout=20)[1]
 
 
 @contextlib.contextmanager

@@ -212,7 +212,9 @@ def contents(loop: Loop) -> dict[str, list[Any]]:
 
 
 @contextlib.contextmanager
-def loop_of(kafka: EmbeddedKafka, clickhouse_url: str, directory: Path, partitions: int) -> Iterator[Loop]:
+def loop_of(
+    kafka: EmbeddedKafka, clickhouse_url: str, directory: Path, partitions: int, session_timeout_s: float = 3.0
+) -> Iterator[Loop]:
     config = directory / "loopwatch.yaml"
     config.write_text(CONFIG, encoding="utf-8")
     name = f"t{uuid.uuid4().hex[:12]}"
@@ -220,7 +222,7 @@ def loop_of(kafka: EmbeddedKafka, clickhouse_url: str, directory: Path, partitio
         Settings(
             kafka_bootstrap=kafka.bootstrap, clickhouse_url=clickhouse_url, clickhouse_database=name,
             topic_prefix=f"{name}.", consumer_group=name, config=str(config), partitions=partitions,
-            session_timeout_s=3.0, flush_linger_s=0.1, idle_after_s=0.5, evaluate_every_s=0.5,
+            session_timeout_s=session_timeout_s, flush_linger_s=0.1, idle_after_s=0.5, evaluate_every_s=0.5,
         )
     )  # fmt: skip
     try:

@@ -45,6 +45,8 @@ def letters(topic: str, n: int, at: datetime = NOW - MINUTE) -> list[dict[str, A
 
 
 def test_a_share_that_cannot_be_read_is_found_with_what_is_wrong(clickhouse: ClickHouse) -> None:
+    for table in ("ledger", "dead_letters"):
+        clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.{table}")
     store(clickhouse, "ledger", counted("dead.predictions", 1000, 30))
     store(clickhouse, "dead_letters", letters("dead.predictions", 30))
     store(clickhouse, "ledger", counted("few.predictions", 100, 9))

@@ -158,7 +158,7 @@ def test_flush_raises_within_its_time_while_events_are_still_on_their_way(unreac
         client.flush(0.3)
     with pytest.raises(DeliveryError):
         client.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert len(lost) == client.failed == 1
     client.close()
     with pytest.raises(DeliveryError, match="closed"):
@@ -207,7 +207,7 @@ def test_a_full_buffer_is_waited_for_up_to_a_deadline_when_asked(unreachable: Se
     started = time.monotonic()
     with pytest.raises(BufferFull, match=r"full for 0\.5 s"):
         client.predict("m")
-    assert 0.4 < time.monotonic() - started < 5
+    assert 0.4 < time.monotonic() - started < 20
     with pytest.raises(DeliveryError):
         client.close()
 

@@ -69,11 +69,11 @@ class Loop:
     @contextlib.contextmanager
     def worker(self, settings: Settings) -> Iterator[None]:
         """A worker that has its partitions."""
-        claims = self.count("fences")
+        claimed = self.epochs
         command = [sys.executable, "-m", "loopwatch.console", "worker"]
         env = {name: text for name, text in os.environ.items() if not name.startswith("LOOPWATCH_")}
         with ChildProcess(command, name="worker", env=env | settings.environment()) as child:
-            child.wait_until(lambda: self.count("fences") > claims, 60)
+            child.wait_until(lambda: self.epochs > claimed, 60)
             yield
             child.stop(30)
 
@@ -98,6 +98,12 @@ class Loop:
 
     def count(self, table: str) -> int:
         ((n,),) = self.clickhouse.rows(f"SELECT sum(1) FROM {self.clickhouse.database}.{table}")
+        return int(n)
+
+    @property
+    def epochs(self) -> int:
+        """Of all partitions together: it grows with each claim."""
+        ((n,),) = self.clickhouse.rows(f"SELECT sum(epoch) FROM {self.clickhouse.database}.fences FINAL")
         return int(n)
 
     def feedback(self) -> dict[tuple[str, str, str], tuple[Any, ...]]:

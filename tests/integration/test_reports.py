@@ -18,7 +18,8 @@ TP0 = TP("reports.predictions", 0)
 def test_a_real_worker_reports_on_each_partition_and_is_missed_when_it_is_killed(
     embedded_kafka: EmbeddedKafka, clickhouse_url: str, tmp_path: Path
 ) -> None:
-    with loop_of(embedded_kafka, clickhouse_url, tmp_path, 2) as loop:
+    # One owner from beginning to end: it isn't taken for dead before it is killed.
+    with loop_of(embedded_kafka, clickhouse_url, tmp_path, 2, session_timeout_s=30) as loop:
         loop.start(0)
         loop.send(Stream().in_time)
         loop.wait(lambda: loop.n_received == loop.sent)

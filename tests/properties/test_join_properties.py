@@ -32,7 +32,6 @@ from ..simulation.worker import Cluster
 
 # The same cases each time in CI; elsewhere new ones, and as many as asked for.
 PROFILE = settings(
-    deadline=None,
     max_examples=int(os.environ.get("LOOPWATCH_PROPERTY_EXAMPLES", "400")),
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],

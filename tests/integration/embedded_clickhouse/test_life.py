@@ -35,13 +35,13 @@ def test_ten_clients_insert_and_query_at_once(server: Server, table: str):
 
 
 def test_slow_and_too_many_clients_are_turned_away_and_others_served(tmp_path: Path):
-    limits = Limits(connections=2, idle_s=20, io_s=2, wait_for_slot_s=0.6, evict_idle_s=0.2, drain_s=0.5)
+    limits = Limits(connections=2, idle_s=20, io_s=10, wait_for_slot_s=2, evict_idle_s=0.2, drain_s=0.5)
     answers: list[str] = []
     with EmbeddedClickHouse(tmp_path / "data", limits=limits) as small, contextlib.ExitStack() as stack:
 
         def connect() -> socket.socket:
             port = urlsplit(small.url).port or 0
-            return stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
 
         with pytest.raises(EmbeddedServiceError):  # chDB has one directory a process
             EmbeddedClickHouse(tmp_path / "second").start()
