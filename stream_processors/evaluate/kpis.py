@@ -5,7 +5,7 @@ and its prediction known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from ...schemas.kpis import Kpi, Measure
 from ...schemas.outcomes import Positive
 from ...schemas.windows import TimeOf
 from .quality import Quality
+from .statistics import counted, have_rare
 from .sums import array_sum, sorted_values
 from .windows import Cell, Windows
 
@@ -30,22 +31,12 @@ def kpis(clickhouse: ClickHouse, windows: Windows, declared: Iterable[Kpi]) -> d
     the window of its own time; a share of predictions with another action is in that of the first of these, and what is
     a share of all predictions, or per prediction, is left out: those in the window are not the ones that were acted on.
     """
-    database = clickhouse.database
     found: dict[Cell, dict[str, Estimate]] = defaultdict(dict)
-    for kpi in declared:
-        if windows.time_of is TimeOf.LABEL and _needs_every_prediction(kpi):
-            continue
-        source = f"({_sample(database, windows, kpi)}) WHERE 1"
-        counted = None if windows.time_of is TimeOf.PREDICTION else (source, "at")
-        rows = clickhouse.rows(
-            f"SELECT start, slice, length(xs), {array_sum('xs')}, {array_sum('arrayMap(x -> x * x, xs)')} "
-            f"FROM (SELECT start, slice, {sorted_values('x')} AS xs "
-            f"FROM {windows.cells(database, 'x', source, 'at', counted)} GROUP BY start, slice)"
-        )
-        for start, slice_, *sums in rows:
-            estimate = of_sample(kpi, Sample(*sums))
+    for kpi, samples in _samples(clickhouse, windows, declared):
+        for cell, sample in samples.items():
+            estimate = of_sample(kpi, sample)
             if estimate is not None:
-                found[Cell.of(start, slice_)][kpi.name] = estimate
+                found[cell][kpi.name] = estimate
     return dict(found)
 
 
@@ -57,6 +48,37 @@ def beside(found: Sequence[Quality], indicators: Mapping[Cell, Mapping[str, Esti
         for cell in sorted(known.keys() | indicators.keys())
         for row in [known.get(cell) or Quality(cell, 0, {})]
     ]
+
+
+def _samples(
+    clickhouse: ClickHouse, windows: Windows, declared: Iterable[Kpi]
+) -> Iterator[tuple[Kpi, dict[Cell, Sample]]]:
+    """The sample of each cell. Rare values are folded, which takes as long again, only where there are any."""
+    if windows.time_of is TimeOf.PREDICTION:
+        kpis_ = tuple(declared)
+        if kpis_:
+            _, windows = counted(clickhouse, windows)
+        yield from ((kpi, _measured(clickhouse, windows, kpi)) for kpi in kpis_)
+        return
+    for kpi in declared:
+        if not _needs_every_prediction(kpi):
+            samples = _measured(clickhouse, replace(windows, folds=False), kpi)
+            yield kpi, _measured(clickhouse, windows, kpi) if have_rare(samples) else samples
+
+
+def _measured(clickhouse: ClickHouse, windows: Windows, kpi: Kpi) -> dict[Cell, Sample]:
+    database = clickhouse.database
+    source = f"({_sample(database, windows, kpi)}) WHERE 1"
+    counted_by = None if windows.time_of is TimeOf.PREDICTION else (source, "at")
+    cells = (
+        f"SELECT start, slice, {sorted_values('x')} AS xs "
+        f"FROM {windows.cells(database, 'x', source, 'at', counted_by)} GROUP BY start, slice"
+    )
+    rows = clickhouse.rows(
+        f"SELECT start, slice, length(xs), {array_sum('xs')}, {array_sum('arrayMap(x -> x * x, xs)')} "
+        f"FROM ({cells if windows.folds else windows.few(cells)})"
+    )
+    return {Cell.of(start, slice_): Sample(*sums) for start, slice_, *sums in rows}
 
 
 def _needs_every_prediction(kpi: Kpi) -> bool:

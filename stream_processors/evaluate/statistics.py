@@ -1,7 +1,7 @@
 """The queries that turn the rows of a window into the sums and counts that its metrics are made of."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -123,10 +123,13 @@ def counted(clickhouse: ClickHouse, windows: Windows) -> tuple[dict[Cell, int], 
     """
     plain = replace(windows, folds=False)
     counts = _counts(clickhouse, plain.counts(clickhouse.database))
-    values = Counter((cell.start, cell.key, cell.model) for cell in counts)
-    if max(values.values(), default=0) <= MOST_VALUES:
-        return counts, plain
-    return _counts(clickhouse, windows.counts(clickhouse.database)), windows
+    return (_counts(clickhouse, windows.counts(clickhouse.database)), windows) if have_rare(counts) else (counts, plain)
+
+
+def have_rare(cells: Iterable[Cell]) -> bool:
+    """Whether a key has more values than are kept."""
+    values = Counter((cell.start, cell.key, cell.model) for cell in cells)
+    return max(values.values(), default=0) > MOST_VALUES
 
 
 def settled(clickhouse: ClickHouse, windows: Windows) -> dict[Cell, int]:

@@ -83,11 +83,14 @@ class Windows(Struct, frozen=True):
         One more than `MOST_VALUES` of a key where nothing is folded: so it shows whether something should be.
         """
         source, clock = self._counted(database)
-        return (
+        return self.few(
             f"SELECT start, slice, count() FROM {self.cells(database, '1 AS one', source, clock)} "
-            f"GROUP BY start, slice ORDER BY count() DESC, slice "
-            f"LIMIT {MOST_VALUES + 1} BY {self._key}"
+            "GROUP BY start, slice ORDER BY count() DESC, slice"
         )
+
+    def few(self, cells: str) -> str:
+        """The same rows of (start, slice, …), of each key one more than `MOST_VALUES` at most."""
+        return f"{cells} LIMIT {MOST_VALUES + 1} BY {self._key}"
 
     def predictions(self, database: str) -> str:
         """The predictions of the model as a `source` of cells."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -259,6 +260,38 @@ def test_models_at_once_are_those_of_each(clickhouse: ClickHouse, shop: Shop, ti
     for model in ("shop", "stall"):
         of_model = {cell._replace(model=""): of for cell, of in together.items() if cell.model == model}
         assert of_model == kpis(clickhouse, replace(asked, model=model), DECLARED)
+
+
+@pytest.mark.parametrize("time_of", list(TimeOf))
+def test_rare_values_are_one(clickhouse: ClickHouse, time_of: TimeOf) -> None:
+    """The twenty most frequent values of a day are kept: by predictions, or by label by what is counted."""
+    model = f"town-{time_of}"
+    predictions, actions = (rows.assign(prediction_id=f"{model}-" + rows["prediction_id"]) for rows in frames())
+    towns = np.minimum(np.random.default_rng(2).zipf(1.3, len(predictions)), 60)
+    predictions["country"] = [f"t{town:02}" for town in towns]
+    store_predictions(clickhouse, predictions, model)
+    store_actions(clickhouse, actions, model, "matched")
+    clicks = [kpi for kpi in DECLARED if kpi.name == "clicks"]
+    asked = replace(windows(time_of=time_of, slicing=Slicing(("country",))), model=model)
+    found = {
+        (cell.start, cell.value): round(of["clicks"].value)
+        for cell, of in kpis(clickhouse, asked, clicks).items()
+        if cell.value
+    }
+    clicked = actions[actions["name"] == "click"].drop(columns="ts" if time_of is TimeOf.PREDICTION else [])
+    counted = clicked.merge(
+        predictions.drop(columns="ts" if time_of is TimeOf.LABEL else []), on="prediction_id", validate="many_to_one"
+    )
+    known = counted if time_of is TimeOf.LABEL else predictions
+    expected: Counter[tuple[datetime, str]] = Counter()
+    for day in pd.date_range(BEGIN - 2 * DAY, BEGIN + 30 * DAY):
+        seen, counting = (rows[rows["ts"].dt.floor("D") == day]["country"].value_counts() for rows in (known, counted))
+        frequent = sorted(seen.items(), key=lambda each: (-each[1], str(each[0])))
+        for place, (town, _) in enumerate(frequent):
+            kept = str(town) if place < 20 else "other"
+            expected[day.to_pydatetime(), kept] += int(counting.get(str(town), 0))
+    assert sum(town == "other" for _, town in expected) >= 3
+    assert dict(expected) == found
 
 
 def test_windows_that_slide_count_an_action_in_each(clickhouse: ClickHouse, shop: Shop) -> None:
