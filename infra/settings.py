@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_event_bytes: Positive = 1 << 20
     idle_after_s: Seconds = 5.0
     live_within_s: Seconds = 86_400.0
-    evaluate_every_s: Annotated[float, Meta(ge=0)] = 5.0
+    evaluate_every_s: Annotated[float, Meta(ge=0)] = 2.0
     alert_every_s: Annotated[float, Meta(ge=0)] = 2.0
     alert_lease_s: Seconds = 20.0
     external_url: str = ""

@@ -267,8 +267,8 @@ def _beside_the_join(
     every_s = settings.evaluate_every_s
     if not every_s:
         return
-    for work, at_most_every_s in ((evaluate, every_s), (watch, max(_WATCH_EVERY_S, every_s))):
-        yield repeat(work, at_most_every_s, lambda: worker.behind, settings.flush_rows)
+    for work, at_most_every_s, rest in ((evaluate, every_s, 0.5), (watch, max(_WATCH_EVERY_S, every_s), 1.0)):
+        yield repeat(work, at_most_every_s, lambda: worker.behind, settings.flush_rows, rest)
 
 
 def _die(exc: BaseException) -> None:

@@ -16,8 +16,10 @@ _REST = 4
 _LONGEST_REST_S = 60
 
 
-async def repeat(work: Callable[[], bool], every_s: float, behind: Callable[[], int], many: int) -> None:
-    """Do it in a thread, at most every so often, in about half of the time at most; what fails is tried again.
+async def repeat(
+    work: Callable[[], bool], every_s: float, behind: Callable[[], int], many: int, rest: float = 1.0
+) -> None:
+    """Do it in a thread, at most every so often, and rest `rest` times as long; what fails is tried again.
 
     Args:
         work: says whether it has left something to do.
@@ -40,5 +42,5 @@ async def repeat(work: Callable[[], bool], every_s: float, behind: Callable[[], 
             log.exception("evaluation failed, tried again later", exc)
         resting_since = time.monotonic()
         took_s = resting_since - began
-        rest_s = min(_REST * took_s if behind() > many else took_s, _LONGEST_REST_S)
+        rest_s = min(took_s * (_REST if behind() > many else rest), _LONGEST_REST_S)
         await asyncio.sleep(rest_s if is_behind else max(every_s - took_s, rest_s))

@@ -25,7 +25,7 @@ from .agenda import Agenda
 from .aside import Aside
 from .estimator import Estimator
 from .models import EVER, Model, Models
-from .news import Buckets, News, find_news
+from .news import Buckets, Heard, News, find_news
 from .restating import Alike, Defined, Restated, restated
 from .series import KPIS, Due, Series, series_of, starts_of
 from .stored import Evaluated, rows_of
@@ -64,9 +64,11 @@ class Evaluator:
         self._overlap = overlap
         self._stop = stop
         self._now = now
+        self._owned: frozenset[int] = frozenset()
         self.models = Models(clickhouse, config, partitions)
         self._agenda = Agenda(slow_s)
         self._aside = Aside()
+        self._heard = Heard()
         self._estimator = Estimator(clickhouse, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
         self._with_indicators = frozenset(name for name, model in config.models.items() if model.kpis)
@@ -112,17 +114,23 @@ class Evaluator:
 
     def _look(self, owned: frozenset[int], now: datetime) -> set[str]:
         """Note the windows that changed; returns the models that nothing came for since the last look."""
+        if owned != self._owned:
+            self._owned = owned
+            self._heard.forget()
         for name in self.models.own(owned):
             self._agenda.forget(name)
             self._estimator.forget(name)
         since = self.models.read_until(now) - self._overlap
-        found = find_news(self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators)
+        found = find_news(
+            self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators, heard=self._heard
+        )
         news = {name: each for name, each in found.items() if self.models.home(name) in owned}
         anew, quiet = self.models.meet(news, since)
         if anew:
             news |= find_news(self._clickhouse, EVER, self._bucket_s, anew, anew & self._with_indicators)
         for name, each in news.items():
             self._note(self.models[name], each, EVER if name in anew else since)
+        self._heard.keep()
         return quiet
 
     def _note(self, model: Model, news: News, since: datetime) -> None:

@@ -24,10 +24,15 @@ _WRITTEN_EVERY = timedelta(minutes=1)
 
 
 class Model(Struct):
-    """What is known of one: `latest` is when its last row was written, `newest_s` the latest second of event time."""
+    """What is known of one: `latest` is when its last row was written, `newest_s` the latest second of event time.
+
+    `progress` is what another worker may go on from. Windows in which rows written before `read_until` changed are
+    evaluated or noted.
+    """
 
     config: ModelConfig
     progress: Progress | None = None
+    read_until: datetime | None = None
     latest: datetime = EVER
     newest_s: float = 0.0
     written: datetime = EVER
@@ -81,12 +86,12 @@ class Models:
             self._owned = partitions
             for name, progress in read_progress(self._clickhouse).items():
                 if self.home(name) in partitions and name not in self._models:
-                    self._models[name] = Model(self._config.for_model(name), progress)
+                    self._models[name] = Model(self._config.for_model(name), progress, progress.until)
         return lost
 
     def read_until(self, now: datetime) -> datetime:
-        """Rows that were written before are in everything that was evaluated."""
-        known = [model.progress.until for model in self._models.values() if model.progress is not None]
+        """Of rows that were written before, all windows are evaluated or noted."""
+        known = [model.read_until for model in self._models.values() if model.read_until is not None]
         return min(known, default=now)
 
     def meet(self, news: Mapping[str, News], since: datetime) -> tuple[set[str], set[str]]:
@@ -105,7 +110,7 @@ class Models:
         changed: dict[str, Progress] = {}
         for name, model in self._models.items():
             until = datetime.fromtimestamp(unread[name], UTC) if name in unread else now
-            before, model.progress = model.progress, Progress(model.together, until)
+            before, model.progress, model.read_until = model.progress, Progress(model.together, until), now
             is_new = before is None or before.definition != model.progress.definition
             if is_new or now - model.written >= _WRITTEN_EVERY:
                 changed[name], model.written = model.progress, now

@@ -20,6 +20,7 @@ from loopwatch.stream_processors.evaluate.quality import quality
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Windows
 from loopwatch.stream_processors.live.evaluator import Evaluator
+from loopwatch.stream_processors.live.news import Heard, News, find_news
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
 from msgspec.structs import replace
@@ -98,9 +99,9 @@ _TYPES = {
 }  # fmt: skip
 
 
-def store(clickhouse: ClickHouse, table: str, rows: Sequence[Row]) -> None:
+def store(clickhouse: ClickHouse, table: str, rows: Sequence[Row], at: datetime | None = None) -> None:
     if rows:
-        stamped = pa.array([datetime.now(UTC)] * len(rows), pa.timestamp("ms", "UTC"))
+        stamped = pa.array([at or datetime.now(UTC)] * len(rows), pa.timestamp("ms", "UTC"))
         columns = {name: pa.array([row[name] for row in rows], _TYPES.get(name)) for name in rows[0]}
         clickhouse.client.insert_arrow(
             table, pa.table({**columns, "_ingested_at": stamped}), database=clickhouse.database
@@ -303,6 +304,40 @@ def test_windows_whose_labels_are_out_have_estimates(clickhouse: ClickHouse) -> 
     }
     last = BEGIN + timedelta(hours=42)
     assert found[last, "", "", "final_share"][0] > (completeness[last] or 0)
+
+
+def test_each_minute_is_news_until_its_rows_are_known(clickhouse: ClickHouse) -> None:
+    """Also rows that become visible minutes after they were stamped, and revisions of the same."""
+    predictions, feedback = events_of("heard", 40)
+    now = datetime.now(UTC)
+    old = now - timedelta(minutes=4)
+    heard = Heard()
+
+    def news() -> News | None:
+        found = find_news(clickhouse, now - timedelta(minutes=6), 3600, heard=heard).get("heard")
+        heard.keep()
+        return found
+
+    store(clickhouse, "predictions", predictions[:20], old)
+    store(clickhouse, "feedback", feedback[:20], old)
+    first = news()
+    assert first is not None
+    hours = {int(row["ts"].timestamp()) // 3600 * 3600 for row in predictions[:20]}
+    assert (first.predictions, first.labels.keys()) == (hours, {"answer"})
+    assert news() is None
+    store(clickhouse, "predictions", predictions[20:21], old)
+    late = news()
+    assert late is not None
+    assert late.labels == {}
+    assert int(predictions[20]["ts"].timestamp()) // 3600 * 3600 in late.predictions
+    store(clickhouse, "feedback", [{**feedback[0], "revision": feedback[0]["revision"] + 2}], old)
+    revised = news()
+    assert revised is not None
+    assert (revised.predictions, revised.labels.keys()) == (frozenset(), {"answer"})
+    heard.forget()
+    everything = news()
+    assert everything is not None
+    assert everything.predictions == first.predictions | late.predictions
 
 
 def test_a_late_action_restates_its_windows_and_the_old_value_stays(clickhouse: ClickHouse) -> None:
