@@ -267,7 +267,7 @@ def _beside_the_join(
     every_s = settings.evaluate_every_s
     if not every_s:
         return
-    for work, at_most_every_s, rest in ((evaluate, every_s, 0.5), (watch, max(_WATCH_EVERY_S, every_s), 1.0)):
+    for work, at_most_every_s, rest in ((evaluate, every_s, 0.3), (watch, max(_WATCH_EVERY_S, every_s), 1.0)):
         yield repeat(work, at_most_every_s, lambda: worker.behind, settings.flush_rows, rest)
 
 

@@ -93,7 +93,8 @@ def _sample(database: str, windows: Windows, kpi: Kpi) -> str:
         made += f" AND {windows.within('ts')}"
         concerned = f"prediction_id IN (SELECT prediction_id FROM {made})"
     else:
-        named = f"{database}.actions WHERE name = {quote(kpi.of or kpi.action)}"
+        # Those that came before their prediction were stored without a model.
+        named = f"{database}.actions WHERE ({windows.of_model} OR model = '') AND name = {quote(kpi.of or kpi.action)}"
         concerned = f"prediction_id IN (SELECT prediction_id FROM {named} AND {windows.within('ts')})"
         made += f" AND {concerned}"
     actions = (

@@ -10,7 +10,7 @@ from .series import Due, Series
 # A window's age has to grow by this share before it is evaluated again.
 _GROWN_BY = 0.01
 # Windows that take long rest so many times as long as that before they are evaluated again.
-_REST = 10
+_REST = 20
 MOST_REMEMBERED = 200_000
 
 

@@ -114,7 +114,8 @@ def _actions(database: str, asked: _Asked, bucket_s: int) -> str:
     )
     actions = (
         f"SELECT model, prediction_id, action_id, ts FROM {database}.actions_current WHERE model IN ({_models(asked)}) "
-        f"AND prediction_id IN (SELECT prediction_id FROM {database}.actions WHERE {acted}) {_ONCE}"
+        f"AND prediction_id IN (SELECT prediction_id FROM {database}.actions WHERE model IN ({_models(asked)}, '') "
+        f"AND ({acted})) {_ONCE}"
     )
     counted = f"SELECT *, count() OVER (PARTITION BY prediction_id) AS of_prediction FROM ({actions})"
     return (

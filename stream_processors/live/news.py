@@ -136,8 +136,11 @@ def _add_labels(
 
 def _acted_on(database: str, written_at: str, bucket_s: int, models: Collection[str]) -> str:
     """SQL of (model, last written, buckets of predictions, of actions) where an action is new, or was placed."""
+    # An action that came before its prediction gets its model with its status.
+    of_models = f"model IN ({quoted(sorted(models))})"
     concerned = " UNION ALL ".join(
-        f"SELECT prediction_id FROM {database}.{table} WHERE {written_at}" for table in ("actions", "action_status")
+        f"SELECT prediction_id FROM {database}.{table} WHERE {written_at} AND {of_models}"
+        for table in ("actions", "action_status")
     )
     return (
         f"SELECT p.model, toUnixTimestamp64Milli(max(a._ingested_at)) * 1000, "
@@ -145,7 +148,7 @@ def _acted_on(database: str, written_at: str, bucket_s: int, models: Collection[
         f"FROM {database}.predictions AS p INNER JOIN "
         f"(SELECT prediction_id, ts, _ingested_at FROM {database}.actions WHERE prediction_id IN ({concerned})) AS a "
         f"ON p.prediction_id = a.prediction_id "
-        f"WHERE p.model IN ({quoted(sorted(models))}) AND p.prediction_id IN ({concerned}) GROUP BY p.model"
+        f"WHERE p.{of_models} AND p.prediction_id IN ({concerned}) GROUP BY p.model"
     )
 
 
