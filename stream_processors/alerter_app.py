@@ -38,8 +38,8 @@ _SETTLE_EVERY_S = 0.25
 class AlertingService:
     """Alerting on a thread of its own, with a connection of its own: nothing that it waits for holds up joins."""
 
-    def __init__(self, settings: Settings, config: LoopwatchConfig, owner: str) -> None:
-        """`owner` names this process, as in table `fences`."""
+    def __init__(self, settings: Settings, config: LoopwatchConfig, owner: str, partitions: int | None) -> None:
+        """`owner` names this process, as in table `fences`; the input topics have so many `partitions`, if known."""
         self._every_s = settings.alert_every_s
         self._stop, self._hint = threading.Event(), threading.Event()
         self._clickhouse = ClickHouse(settings, timeout_s=_QUERY_TIMEOUT_S)
@@ -48,7 +48,11 @@ class AlertingService:
         inserter = Inserter(self._clickhouse, fence, give_up_after_s=_GIVE_UP_AFTER_S, stop=self._stop)
         alerting = config.alerting
         self._context = Context(
-            config, topics=settings.topics.inputs, since=datetime.now(UTC), ttl_days=settings.ttl_days
+            config,
+            topics=settings.topics.inputs,
+            partitions=partitions,
+            since=datetime.now(UTC),
+            ttl_days=settings.ttl_days,
         )
         self._publisher = AlertPublisher(settings)
         self._deliverer = Deliverer(alerting.receivers, proxy=settings.egress_proxy)

@@ -96,7 +96,7 @@ def run_worker(settings: Settings) -> int:
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     reporter = Reporter(inserter, lambda: worker.reports)
     reporter.start()
-    alerting = AlertingService(settings, config, inserter.fence.owner)
+    alerting = AlertingService(settings, config, inserter.fence.owner, topics[0].partitions)
     alerting.start()
     try:
         asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))

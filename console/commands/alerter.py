@@ -23,7 +23,9 @@ def alerter(config: ConfigFile = None) -> None:
     configure_logs(settings.log_level, settings.log_format)
 
     from ...infra.clickhouse import ClickHouse
+    from ...infra.kafka_admin import input_topics
     from ...infra.tables import apply_tables
+    from ...schemas.errors import LoopwatchError
     from ...stream_processors.alerter_app import AlertingService
 
     clickhouse = ClickHouse(settings)
@@ -39,7 +41,13 @@ def alerter(config: ConfigFile = None) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    service = AlertingService(settings, models, f"{settings.worker_id or socket.gethostname()}:{uuid.uuid4().hex[:12]}")
+    try:
+        partitions = input_topics(settings)[0].partitions
+    except LoopwatchError:
+        # Those that workers have reported on are missed all the same.
+        partitions = None
+    owner = f"{settings.worker_id or socket.gethostname()}:{uuid.uuid4().hex[:12]}"
+    service = AlertingService(settings, models, owner, partitions)
     service.start()
     stop.wait()
     service.stop()

@@ -61,6 +61,40 @@ def test_a_share_that_cannot_be_read_is_found_with_what_is_wrong(clickhouse: Cli
     assert one.details.examples[0].startswith("dead.predictions[1] offset ")
 
 
+def test_a_broken_producer_is_told_by_its_model_where_that_is_known(clickhouse: ClickHouse) -> None:
+    """Letters name the model they are of; a name that no prediction ever had makes no alert."""
+    for table in ("ledger", "dead_letters", "arrivals"):
+        clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.{table}")
+    topic, at = "broken.predictions", NOW - MINUTE
+    head = {"_topic": topic, "_topic_id": "life", "bucket": at, "_ingested_at": at}
+    taken = [{**head, "model": model, "class": "accepted", "n": n} for model, n in (("shop", 60), ("sound", 5000))]
+    store(clickhouse, "ledger", [*counted(topic, 5200, 140), *taken])
+    shapes = ['{"model":"shop","ts":"***"}'] * 40 + ['{"model":"never seen"}'] * 30 + ['{"model":"sound"}'] * 30
+    # One that was cut.
+    shapes += ["*** (18 bytes)"] * 39 + ['{"model":"shop","features":{"a":"**']
+    store(
+        clickhouse, "dead_letters",
+        [{**letter, "value": shape} for letter, shape in zip(letters(topic, 140), shapes, strict=True)],
+    )  # fmt: skip
+    store(
+        clickhouse, "arrivals",
+        [
+            {"kind": "predictions", "model": model, "outcome": "", "minute": NOW - HOUR, "n": 1}
+            for model in ("shop", "sound")
+        ],
+    )  # fmt: skip
+    by_model = {each.labels.get("model", ""): each for each in found(clickhouse, rule(OfDeadLetters()))}
+    assert by_model.keys() == {"shop", ""}
+    assert by_model["shop"].details.message.startswith(
+        "40.0% of the records of shop on broken.predictions can't be read"
+    )
+    assert by_model["shop"].details.n == 40
+    assert by_model[""].details.message.startswith("1.9% of the records on broken.predictions can't be read")
+    assert by_model[""].details.n == 100
+    (alone,) = found(clickhouse, rule(OfDeadLetters(), "shop"))
+    assert alone.labels["model"] == "shop"
+
+
 def test_a_ledger_that_does_not_balance_is_found(clickhouse: ClickHouse) -> None:
     for table in ("ledger", "dead_letters", "predictions", "actions", "feedback"):
         clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.{table}")

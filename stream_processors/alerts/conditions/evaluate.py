@@ -158,10 +158,9 @@ def _dead_letters(asked: _Asked) -> OfRule:
     counted = {within: count_letters(asked.clickhouse, within, asked.now) for within in spans}
 
     def of_rule(rule: Rule, condition: OfDeadLetters) -> Found:
-        letters = counted[condition.within]
-        found = [topic for topic, each in letters.items() if dead_letters.is_found(condition, each)]
-        why = {topic: why_dead(asked.clickhouse, topic, condition.within, asked.now) for topic in found}
-        return dead_letters.findings(rule, condition, letters, {t: each for t, each in why.items() if each is not None})
+        found = dead_letters.found_in(rule, condition, counted[condition.within])
+        why = {sent: why_dead(asked.clickhouse, sent, condition.within, asked.now) for sent in found}
+        return dead_letters.findings(rule, condition, found, {s: each for s, each in why.items() if each is not None})
 
     return of_rule
 

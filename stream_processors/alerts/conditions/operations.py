@@ -4,14 +4,15 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from ....infra.clickhouse import ClickHouse, quote, quoted
+from ....infra.clickhouse import ClickHouse, quoted
 from ....schemas.ledger import LedgerReport
 from ...lookups import instant
 from ...records import from_micros, micros_of
-from .dead_letters import Letters, Why
+from .dead_letters import Letters, Sent, Why
 from .pipeline import Pipeline, Report
 
 _EXAMPLES = 5
+_MOST_MODELS = 100
 _FORGOTTEN = timedelta(days=7)
 _LEDGER_EVERY = timedelta(minutes=1)
 # Reading the ledger counts all rows there are: it may take so small a part of the time.
@@ -48,21 +49,39 @@ def read_pipeline(
     )
 
 
-def count_letters(clickhouse: ClickHouse, within: timedelta, now: datetime) -> Mapping[str, Letters]:
-    """By topic: what came in so much time before `now`, and what of it could not be read."""
-    return {
-        topic: Letters(int(received), int(dead))
-        for topic, received, dead in clickhouse.rows(
-            "SELECT _topic, sumIf(n, class = 'received'), sumIf(n, class = 'invalid') AS dead "
-            f"FROM {clickhouse.database}.ledger WHERE _ingested_at >= {instant(micros_of(now - within))} "
-            f"AND _ingested_at <= {instant(micros_of(now))} AND class IN ('received', 'invalid') GROUP BY _topic"
-        )
-    }
+def count_letters(clickhouse: ClickHouse, within: timedelta, now: datetime) -> Mapping[Sent, Letters]:
+    """What came in so much time before `now`, and what of it could not be read: by topic, and by model of a topic.
+
+    Models are those that dead letters name and of which predictions have come, the first hundred.
+    """
+    database = clickhouse.database
+    written = f"_ingested_at >= {instant(micros_of(now - within))} AND _ingested_at <= {instant(micros_of(now))}"
+    counted: dict[Sent, Letters] = {}
+    accepted: dict[Sent, int] = {}
+    for topic, model, received, dead, taken in clickhouse.rows(
+        "SELECT _topic, model, sumIf(n, class = 'received'), sumIf(n, class = 'invalid'), "
+        f"sumIf(n, class IN ('accepted', 'duplicate')) FROM {database}.ledger "
+        f"WHERE {written} AND class IN ('received', 'invalid', 'accepted', 'duplicate') GROUP BY _topic, model"
+    ):
+        accepted[Sent(topic, model)] = int(taken)
+        if not model:
+            counted[Sent(topic)] = Letters(int(received), int(dead))
+    if not any(letters.dead for letters in counted.values()):
+        return counted
+    for topic, model, dead in clickhouse.rows(
+        "SELECT _topic, JSONExtractString(value, 'model') AS model, count() AS dead "
+        f"FROM {database}.dead_letters WHERE {written} "
+        f"AND model IN (SELECT model FROM {database}.arrivals WHERE kind = 'predictions') "
+        f"GROUP BY _topic, model ORDER BY dead DESC, model LIMIT {_MOST_MODELS}"
+    ):
+        sent = Sent(topic, model)
+        counted[sent] = Letters(accepted.get(sent, 0) + int(dead), int(dead))
+    return counted
 
 
-def why_dead(clickhouse: ClickHouse, topic: str, within: timedelta, now: datetime) -> Why | None:
-    """What is wrong with the dead letters of a topic in that time; None if there are none any more."""
-    where = f"_topic = {quote(topic)} AND _ingested_at >= {instant(micros_of(now - within))}"
+def why_dead(clickhouse: ClickHouse, sent: Sent, within: timedelta, now: datetime) -> Why | None:
+    """What is wrong with the dead letters in that time; None if there are none any more."""
+    where = f"{sent.condition} AND _ingested_at >= {instant(micros_of(now - within))}"
     rows = clickhouse.rows(
         "SELECT reason, any(detail), toUnixTimestamp64Milli(min(min(_ingested_at)) OVER ()), "
         f"groupArray({_EXAMPLES})(concat(_topic, '[', toString(_partition), '] offset ', toString(_offset))) "
