@@ -436,6 +436,29 @@ def test_who_lost_its_partitions_writes_nothing(clickhouse: ClickHouse) -> None:
     assert rows_of(clickhouse, "fenced", "metrics") == []
 
 
+def test_what_was_evaluated_aside_of_a_model_that_is_lost_is_not_written(clickhouse: ClickHouse) -> None:
+    predictions, feedback = events_of("given-away", 200)
+    store(clickhouse, "predictions", predictions)
+    evaluator = evaluator_of(clickhouse, config_of("given-away"), "lender", slow_s=0.0)
+    evaluator.tick(EVERYWHERE)
+    store(clickhouse, "feedback", feedback)
+
+    def is_begun() -> bool:
+        evaluator.tick(EVERYWHERE)
+        return not evaluator._aside.is_free
+
+    def is_over() -> bool:
+        evaluator.tick([])
+        return evaluator._aside.is_free
+
+    wait_until(is_begun, what="slow windows to be looked at")
+    before = rows_of(clickhouse, "given-away", "metrics")
+    wait_until(is_over, what="that to end")
+    assert rows_of(clickhouse, "given-away", "metrics") == before
+    evaluator_of(clickhouse, config_of("given-away"), "next").tick(EVERYWHERE)
+    assert len(rows_of(clickhouse, "given-away", "metrics")) > len(before)
+
+
 def windows_of(clickhouse: ClickHouse, model: str, start: datetime, table: str) -> list[dict[str, float]]:
     """Metrics of the first six hours, by time of prediction, a dict a revision."""
     revisions: dict[Any, dict[str, float]] = {}
