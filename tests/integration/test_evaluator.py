@@ -201,7 +201,7 @@ def aside(clickhouse: ClickHouse, model: str) -> None:
         others = [row for row in rows_of(clickhouse, "one-go") if row[0] in ("answer", "")]
         return rows_of(clickhouse, model) == others
 
-    wait_until(is_done, what="slow windows to be evaluated")
+    wait_until(is_done, 120, "slow windows to be evaluated")
 
 
 @pytest.fixture(scope="module")
@@ -451,9 +451,9 @@ def test_what_was_evaluated_aside_of_a_model_that_is_lost_is_not_written(clickho
         evaluator.tick([])
         return evaluator._aside.is_free
 
-    wait_until(is_begun, what="slow windows to be looked at")
+    wait_until(is_begun, 120, "slow windows to be looked at")
     before = rows_of(clickhouse, "given-away", "metrics")
-    wait_until(is_over, what="that to end")
+    wait_until(is_over, 120, "that to end")
     assert rows_of(clickhouse, "given-away", "metrics") == before
     evaluator_of(clickhouse, config_of("given-away"), "next").tick(EVERYWHERE)
     assert len(rows_of(clickhouse, "given-away", "metrics")) > len(before)
