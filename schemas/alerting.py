@@ -183,11 +183,15 @@ class Matcher(Struct, frozen=True):
 
 
 class Inhibition(Struct, frozen=True):
-    """While an alert `by` fires, those of `what` that have the same `equal` labels are not told."""
+    """While an alert `by` fires, those of `what` that have the same `equal` labels are not told.
+
+    Those of them that began by its end are not told for as long as it is `lasting` either.
+    """
 
     by: tuple[Matcher, ...]
     what: tuple[Matcher, ...]
     equal: tuple[str, ...] = ()
+    lasting: timedelta = timedelta()
 
 
 class Format(StrEnum):

@@ -195,11 +195,13 @@ class _AlertingReader(Reader):
         read: list[Inhibition] = []
         for position, entry in enumerate(value or ()):
             where = f"{path}[{position}]"
-            members = self.mapping(where, entry, ("by", "what", "equal"))
+            members = self.mapping(where, entry, ("by", "what", "equal", "lasting"))
             by, what = (self._matchers(join(where, key), members.get(key)) for key in ("by", "what"))
             if not by or not what:
                 self.wrong(where, """say what inhibits what: {by: ['alertname="A"'], what: ['alertname="B"']}""")
-            read.append(Inhibition(by, what, self.texts(where, members, "equal", 20)))
+            equal = self.texts(where, members, "equal", 20)
+            lasting = self.duration(where, members, "lasting", _ZERO, _ZERO, timedelta(days=7))
+            read.append(Inhibition(by, what, equal, lasting))
         return tuple(read)
 
     def _matchers(self, path: str, value: object) -> tuple[Matcher, ...]:

@@ -33,6 +33,9 @@ def alerting_schema() -> Schema:
                         "by": _matchers("The cause: while such an alert fires …"),
                         "what": _matchers("… such alerts are not told …"),
                         "equal": names("… that have the same of these labels.", 20),
+                        "lasting": duration(
+                            "For so long after, those that began by its end are not told either.", timedelta()
+                        ),
                     },
                 ),
             },

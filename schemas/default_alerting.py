@@ -122,11 +122,12 @@ DEFAULT_INHIBITIONS = (
         what=(_like(CATEGORY, f"{Category.DRIFT}|{Category.QUALITY}|{Category.BUSINESS}"),),
         equal=(MODEL,),
     ),
-    # The whole says it for its slices.
+    # The whole says it for its slices, also for those in which it takes longer until nothing is seen of it.
     Inhibition(
         by=(_is("segment_key", ""), _HAS_MODEL),
         what=(Matcher("segment_key", Match.IS_NOT, ""),),
         equal=(ALERTNAME, MODEL, "outcome", "metric", "subject"),
+        lasting=timedelta(days=1),
     ),
 )
 

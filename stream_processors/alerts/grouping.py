@@ -71,7 +71,7 @@ def due(
         groups: what each receiver and group was told last. One that no route leads to any more is still told when
             what it believes to fire is over.
     """
-    muted = dict.fromkeys(inhibited(alerts, alerting.inhibitions), Muted.INHIBITED)
+    muted = dict.fromkeys(inhibited(alerts, alerting.inhibitions, now), Muted.INHIBITED)
     muted |= {
         alert.fingerprint: Muted.SILENCED for alert in alerts if silence_of(alert.labels, silences, now) is not None
     }

@@ -211,6 +211,25 @@ def test_a_cause_inhibits_what_it_causes_of_the_same_model_and_of_all_models_whe
     assert list(world.muted.values()) == [Muted.INHIBITED] * 2
 
 
+def test_what_began_while_its_cause_fired_is_not_told_for_a_while_after() -> None:
+    by, what = (parse_matcher("alertname=Dead"),), (parse_matcher("alertname=Low"),)
+    world = World(inhibitions=(Inhibition(by, what, ("model",), lasting=2 * HOUR),))
+    world.find(found("Low", "m"), found("Dead", "m"))
+    (notice,) = world.tell(5 * SECOND)
+    assert names(notice) == [("Dead", "firing")]
+    world.now += HOUR
+    world.find(found("Low", "m"))
+    (over,) = world.tell(HOUR)
+    assert names(over) == [("Dead", "resolved")]
+    assert list(world.muted.values()) == [Muted.INHIBITED]
+    # What began since is something else.
+    world.find(found("Low", "m"), found("Low", "n"))
+    (other,) = world.tell(MINUTE)
+    assert other.group_labels == {"model": "n"}
+    (later,) = world.tell(2 * HOUR)
+    assert (names(later), later.group_labels) == ([("Low", "firing")], {"model": "m"})
+
+
 def test_no_two_alerts_silence_each_other() -> None:
     both = (parse_matcher("category=quality"),)
     world = World(inhibitions=(Inhibition(both, both, ()),))
