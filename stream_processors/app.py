@@ -63,6 +63,8 @@ _TICKS_A_LINGER = 4
 _WATCH_EVERY_S = 10
 # Windows that take so long are evaluated beside the others: what alerts wait for the longest is a tick.
 _SLOW_S = 0.5
+# A window gets some thousand revisions at most, however often somebody looks: a day one every 86 s, a minute all.
+_PACE = 0.001
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -88,7 +90,7 @@ def run_worker(settings: Settings) -> int:
     worker = build_worker(settings, config, clickhouse, topics, inserter, _die)
     evaluator = Evaluator(
         clickhouse, config, inserter, partitions=topics[0].partitions,
-        overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop, slow_s=_SLOW_S,
+        overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop, slow_s=_SLOW_S, pace=_PACE,
     )  # fmt: skip
     monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)

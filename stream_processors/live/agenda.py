@@ -1,4 +1,4 @@
-"""When a window is evaluated again: at once while it is young, more rarely as it ages, and when its model is quiet."""
+"""When a window is evaluated again: soon while it is young, more rarely as it ages, and when its model is quiet."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,9 +23,10 @@ class Agenda:
     the large ones, which rest.
     """
 
-    def __init__(self, slow_s: float) -> None:
-        """Series whose windows take so many seconds are slow."""
+    def __init__(self, slow_s: float, pace: float = 0.0) -> None:
+        """Series whose windows take so many seconds are slow. A window is due again after `pace` times its length."""
         self._slow_s = slow_s
+        self._pace = pace
         self._pending: dict[Due, float] = {}
         self._under_way: dict[Due, float] = {}
         self._took: dict[Series, float] = {}
@@ -40,10 +41,11 @@ class Agenda:
         for due in self._pending:
             if due in self._under_way:
                 continue
-            age_s = max(0.0, newest_s.get(due.series.model, 0.0) - due.end)
-            waited_s = now_s - self._evaluated.get(due, 0.0)
-            rest_s = self._took.get(due.series, 0.0) * _REST
-            if waited_s >= (rest_s if due.series.model in quiet else max(rest_s, age_s * _GROWN_BY)):
+            waits_s = self._took.get(due.series, 0.0) * _REST
+            if due.series.model not in quiet:
+                age_s = max(0.0, newest_s.get(due.series.model, 0.0) - due.end)
+                waits_s = max(waits_s, due.series.window.size_s * self._pace, age_s * _GROWN_BY)
+            if now_s - self._evaluated.get(due, 0.0) >= waits_s:
                 yield due
 
     def begin(self, dues: Collection[Due]) -> None:

@@ -54,10 +54,12 @@ class Evaluator:
         stop: Event,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         slow_s: float = math.inf,
+        pace: float = 0.0,
     ) -> None:
         """`overlap`: for how long after `_ingested_at` a row may still become visible.
 
         Series whose windows took `slow_s` or longer are evaluated aside: a tick begins that, and a later one ends it.
+        While more comes for its model a window is evaluated every `pace` times its length at most.
         """
         self._clickhouse = clickhouse
         self._inserter = inserter
@@ -66,7 +68,7 @@ class Evaluator:
         self._now = now
         self._owned: frozenset[int] = frozenset()
         self.models = Models(clickhouse, config, partitions)
-        self._agenda = Agenda(slow_s)
+        self._agenda = Agenda(slow_s, pace)
         self._aside = Aside()
         self._heard = Heard()
         self._estimator = Estimator(clickhouse, inserter)

@@ -71,6 +71,17 @@ def test_old_windows_wait_unless_nothing_else_comes() -> None:
     assert due(agenda, 4000.0) == {old}
 
 
+def test_long_windows_wait_for_a_share_of_their_length() -> None:
+    agenda = Agenda(math.inf, 0.001)
+    for window in (HOUR, DAY):
+        evaluate(agenda, window, 100.0, 0.1)
+        agenda.note(window, 101.0)
+    assert due(agenda, 102.0) == set()
+    assert due(agenda, 104.0) == {HOUR}
+    assert due(agenda, 187.0) == {HOUR, DAY}
+    assert due(agenda, 102.0, quiet=True) == {HOUR, DAY}
+
+
 def test_those_first_that_waited_longest() -> None:
     agenda = Agenda(math.inf)
     windows = [Due(HOURLY, hour * 3600) for hour in range(4)]
