@@ -65,6 +65,8 @@ _WATCH_EVERY_S = 10
 _SLOW_S = 0.5
 # A window gets some thousand revisions at most, however often somebody looks: a day one every 86 s, a minute all.
 _PACE = 0.001
+# Rests after a turn, in its lengths: alerts wait for metrics.
+_EVALUATION_REST, _WATCH_REST = 0.3, 1.0
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -269,8 +271,9 @@ def _beside_the_join(
     every_s = settings.evaluate_every_s
     if not every_s:
         return
-    for work, at_most_every_s, rest in ((evaluate, every_s, 0.3), (watch, max(_WATCH_EVERY_S, every_s), 1.0)):
-        yield repeat(work, at_most_every_s, lambda: worker.behind, settings.flush_rows, rest)
+    watch_every_s = max(_WATCH_EVERY_S, every_s)
+    for work, least_s, rest in ((evaluate, every_s, _EVALUATION_REST), (watch, watch_every_s, _WATCH_REST)):
+        yield repeat(work, least_s, lambda: worker.behind, settings.flush_rows, rest)
 
 
 def _die(exc: BaseException) -> None:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
-_AT_ONCE = 3
+AT_ONCE = 3
+"""Where nothing says otherwise."""
 
 
 def at_once(calls: Iterable[Callable[[], R]]) -> list[R]:
@@ -23,7 +24,7 @@ def at_once(calls: Iterable[Callable[[], R]]) -> list[R]:
 
 
 @contextmanager
-def in_turn(calls: Iterable[Callable[[], R]], most: int = _AT_ONCE) -> Iterator[Iterator[R]]:
+def in_turn(calls: Iterable[Callable[[], R]], most: int = AT_ONCE) -> Iterator[Iterator[R]]:
     """The same, for a caller that takes one result after the other while later calls run already, `most` at a time."""
     pool = ThreadPoolExecutor(most, thread_name_prefix="query")
     try:

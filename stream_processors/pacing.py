@@ -16,9 +16,7 @@ _REST = 4
 _LONGEST_REST_S = 60
 
 
-async def repeat(
-    work: Callable[[], bool], every_s: float, behind: Callable[[], int], many: int, rest: float = 1.0
-) -> None:
+async def repeat(work: Callable[[], bool], every_s: float, behind: Callable[[], int], many: int, rest: float) -> None:
     """Do it in a thread, at most every so often, and rest `rest` times as long; what fails is tried again.
 
     Args:

@@ -1,4 +1,4 @@
-"""Alerts whose cause is known, because that fires as well."""
+"""Alerts whose cause is known, because that fires as well, or did until a while ago."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,11 +33,12 @@ def inhibited(alerts: Sequence[Alert], inhibitions: Sequence[Inhibition], now: d
             if not all_hold(inhibition.what, alert.labels) or all_hold(inhibition.by, alert.labels):
                 continue
             for shape in sorted(shapes):
-                over_at, cause = by.get(
-                    tuple((label, alert.labels.get(label, "")) for label in shape), (_NOT_OVER, alert.fingerprint)
-                )
-                if cause != alert.fingerprint and alert.active_at <= over_at:
-                    found.setdefault(alert.fingerprint, cause)
+                cause = by.get(tuple((label, alert.labels.get(label, "")) for label in shape))
+                if cause is None:
+                    continue
+                over_at, fingerprint = cause
+                if fingerprint != alert.fingerprint and alert.active_at <= over_at:
+                    found.setdefault(alert.fingerprint, fingerprint)
     return found
 
 

@@ -5,7 +5,7 @@ and its prediction known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ PREFIX = "kpi."
 """Of an indicator's name among metrics."""
 
 
-def kpis(clickhouse: ClickHouse, windows: Windows, declared: Iterable[Kpi]) -> dict[Cell, dict[str, Estimate]]:
+def kpis(clickhouse: ClickHouse, windows: Windows, declared: Sequence[Kpi]) -> dict[Cell, dict[str, Estimate]]:
     """The indicators of each cell, by name, a query each; what is undefined is left out.
 
     By time of prediction an action is in the window of its prediction, however late it comes. By time of label it is in
@@ -51,17 +51,16 @@ def beside(found: Sequence[Quality], indicators: Mapping[Cell, Mapping[str, Esti
 
 
 def _samples(
-    clickhouse: ClickHouse, windows: Windows, declared: Iterable[Kpi]
+    clickhouse: ClickHouse, windows: Windows, declared: Sequence[Kpi]
 ) -> Iterator[tuple[Kpi, dict[Cell, Sample]]]:
     """The sample of each cell. Rare values are folded, which takes as long again, only where there are any."""
-    if windows.time_of is TimeOf.PREDICTION:
-        kpis_ = tuple(declared)
-        if kpis_:
-            _, windows = counted(clickhouse, windows)
-        yield from ((kpi, _measured(clickhouse, windows, kpi)) for kpi in kpis_)
-        return
+    by_prediction = windows.time_of is TimeOf.PREDICTION
+    if by_prediction and declared:
+        _, windows = counted(clickhouse, windows)
     for kpi in declared:
-        if not _needs_every_prediction(kpi):
+        if by_prediction:
+            yield kpi, _measured(clickhouse, windows, kpi)
+        elif not _needs_every_prediction(kpi):
             samples = _measured(clickhouse, replace(windows, folds=False), kpi)
             yield kpi, _measured(clickhouse, windows, kpi) if have_rare(samples) else samples
 

@@ -18,6 +18,7 @@ from ...infra.clickhouse import ClickHouse
 from ...infra.logs import logger
 from ...schemas.outcomes import LoopwatchConfig
 from ...schemas.windows import TimeOf
+from ..at_once import AT_ONCE
 from ..evaluate.slices import Slicing
 from ..evaluate.windows import Windows
 from ..sink.inserts import Inserter, token_of
@@ -32,10 +33,9 @@ from .stored import Evaluated, rows_of
 
 log = logger(__name__)
 
-# Windows whose rows are looked at together, and of those that changed, stretches that are evaluated at a time.
+# Windows whose rows are looked at together.
 _MOST = 2000
 _MOST_ASIDE = 200
-_AT_ONCE = 3
 _ESTIMATING_S = 1.0
 _ROWS_AT_ONCE = 20_000
 
@@ -150,7 +150,7 @@ class Evaluator:
     def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
         self._agenda.begin(dues)
         try:
-            return sum(self._settle(each, now) for each in self._restated(dues, now, _AT_ONCE))
+            return sum(self._settle(each, now) for each in self._restated(dues, now, AT_ONCE))
         finally:
             self._agenda.put_back(dues)
 

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopwatch.schemas.alerting import Alerting, Format, Inhibition, OfLedger, Receiver, Route, Rule
 from loopwatch.schemas.alerts import Alert, AlertState, Change, Details, Finding, Severity
+from loopwatch.schemas.default_alerting import DEFAULT_INHIBITIONS, DEFAULT_RULES
 from loopwatch.schemas.matchers import parse_matcher
 from loopwatch.schemas.notifications import Acknowledgement, Muted, Notice, Notification, Occasion, Silence
 from loopwatch.stream_processors.alerts.grouping import Due, GroupKey, GroupState, due
+from loopwatch.stream_processors.alerts.inhibition import inhibited
 from loopwatch.stream_processors.alerts.lifecycle import advance
 from loopwatch.stream_processors.webhooks.formats import notification_of
 
@@ -228,6 +230,15 @@ def test_what_began_while_its_cause_fired_is_not_told_for_a_while_after() -> Non
     assert other.group_labels == {"model": "n"}
     (later,) = world.tell(2 * HOUR)
     assert (names(later), later.group_labels) == ([("Low", "firing")], {"model": "m"})
+
+
+def test_by_default_dead_letters_of_a_model_are_the_cause_of_what_follows_of_it() -> None:
+    unread = Finding("DeadLetters", {"category": "data", "model": "m"}, Details("x"))
+    of_no_model = Finding("DeadLetters", {"category": "data"}, Details("x"))
+    findings = (found("Low", "m"), found("Low", "n"), unread, of_no_model)
+    alerts = advance((*RULES, *DEFAULT_RULES), {}, findings, {"Low", "DeadLetters"}, NOW)
+    by_name = {(each.labels["alertname"], each.labels.get("model")): each.fingerprint for each in alerts}
+    assert inhibited(alerts, DEFAULT_INHIBITIONS, NOW) == {by_name["Low", "m"]: by_name["DeadLetters", "m"]}
 
 
 def test_no_two_alerts_silence_each_other() -> None:
