@@ -56,8 +56,8 @@ CREATE TABLE IF NOT EXISTS {database}.drift
     q_value         Nullable(Float64)          COMMENT 'The same, corrected for all that was compared in the window',
     n               UInt64                     COMMENT 'Values in the window',
     n_reference     UInt64                     COMMENT 'Values in the reference',
-    drifted         Bool                       COMMENT 'Whether it drifted: beyond chance (q-value at most 0.05), by enough to matter, and unlike what comes and goes',
-    reason          LowCardinality(String)     COMMENT 'drifted; or why not: chance, trifling (too small), usual (it comes and goes), too_few values',
+    drifted         Bool                       COMMENT 'Whether it drifted: beyond chance over many windows, by enough to matter, and unlike what comes and goes',
+    reason          LowCardinality(String)     COMMENT 'drifted; or why not: chance, trifling (too small), usual (it comes and goes), unconfirmed (one window alone, as chance shows now and then), too_few values',
     _evaluated_at   DateTime64(6, 'UTC')       COMMENT 'When it was compared; the latest holds'
 )
 ENGINE = {engine}ReplacingMergeTree(_evaluated_at)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ from ..evaluate.training import training_of
 from ..records import from_micros, micros_of
 from .counted import Counted, PaneReader, Side, of_distribution
 from .drift_rows import Compared
-from .drift_signals import Episode, drift_signal
+from .drift_signals import drift_signal
+from .episodes import Episodes
 from .points import first_step
 from .reached import Reached
 from .signals import signal_id_of
@@ -31,6 +33,8 @@ from .usual import Usual
 AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
 ENOUGH = 200
 """Predictions of an hour, or of a segment's value, from which on it is compared by itself."""
+PLENTY = 1000
+"""Predictions of an hour from which on a day shows nothing that its hours don't."""
 LEVEL = 0.05
 MOST_SLICES = 10
 _AT_ONCE_S = 2.0
@@ -70,7 +74,7 @@ class DriftMonitor:
         self._segments = tuple(segments)
         self._next: int | None = None
         self._usual: dict[Key, Usual] = {}
-        self._episodes: dict[Key, Episode] = {}
+        self._episodes: Episodes[Key] = Episodes(LEVEL)
         self._panes = PaneReader(clickhouse, model)
         self._keep = keep
         self.is_behind = False
@@ -120,7 +124,7 @@ class DriftMonitor:
             "watched": self._watched,
             "next": self._next,
             "usual": [[list(key), usual.snapshot()] for key, usual in self._usual.items()],
-            "episodes": [[list(key), msgspec.to_builtins(episode)] for key, episode in self._episodes.items()],
+            **self._episodes.snapshot(),
         }
 
     @property
@@ -133,7 +137,7 @@ class DriftMonitor:
                 self.rebuilt = "from its first window: its reference, its windows or its segments changed"
                 return
             usual = {msgspec.convert(key, Key): Usual.restore(each) for key, each in state["usual"]}
-            episodes = {msgspec.convert(key, Key): msgspec.convert(each, Episode) for key, each in state["episodes"]}
+            episodes = Episodes[Key](LEVEL).restore(state, Key)
             first = next_step(state["next"], self._window.size_s)
             reached = from_micros((first or 0) * _SECOND_US)
         except DAMAGED as exc:
@@ -156,45 +160,40 @@ class DriftMonitor:
                     answers = self._answers(slice_, series, before.side[series], now.get(series, Counted(made)))
                     found += [(slice_, series, drift, before, now) for drift in answers]
         decided = decide([drift for _, _, drift, _, _ in found], LEVEL)
-        signals: list[Signal] = []
-        rows: list[Compared] = []
-        for (slice_, series, _, before, now), drift in zip(found, decided, strict=True):
+        sizes: list[float | None] = []
+        drifted: dict[Key, float] = {}
+        for (slice_, series, *_), drift in zip(found, decided, strict=True):
             key = _key(slice_, series, drift.question)
-            drifted, size = drift.drifted, None
+            sizes.append(None)
+            drifts = drift.drifted
             if self._config.reference.moves and not math.isnan(drift.effect):
                 # Those that are compared go to the end: what is not any more is forgotten first.
                 usual = self._usual[key] = self._usual.pop(key, None) or Usual(self._window.size_s)
-                size = usual.size
-                drifted = drifted and usual.is_unusual(drift.effect)
-                usual.add(drift.effect, drifted=drifted)
-            row = Compared(since, before.stretch, slice_, series, drift, size, drifted)
+                sizes[-1] = usual.size
+                drifts = drifts and usual.is_unusual(drift.effect)
+                usual.add(drift.effect, drifted=drifts)
+            if drifts and drift.q_value is not None:
+                drifted[key] = drift.q_value
+        told = self._episodes.see(drifted, micros_of(since), micros_of(until), partial(self._signal_id, start))
+        signals: list[Signal] = []
+        rows: list[Compared] = []
+        for (slice_, series, _, before, now), drift, size in zip(found, decided, sizes, strict=True):
+            key = _key(slice_, series, drift.question)
+            row = Compared(since, before.stretch, slice_, series, drift, size, key in drifted, key in told)
             rows.append(row)
-            if drifted:
-                episode = self._episode(key, start)
+            if episode := told.get(key):
                 signals.append(
                     drift_signal(self._clickhouse, self._model, row, episode, before.side[series], now.get(series))
                 )
-        self._forget(start)
-        return rows, signals
-
-    def _episode(self, key: Key, start: int) -> Episode:
-        """The one that a window in which the series drifted belongs to."""
-        start_us, until_us = start * _SECOND_US, (start + self._window.size_s) * _SECOND_US
-        episode = self._episodes.get(key)
-        if episode is None:
-            id_ = signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start_us)
-            episode = self._episodes[key] = Episode(id_, start_us, until_us, until_us)
-        episode.until_us = until_us
-        return episode
-
-    def _forget(self, start: int) -> None:
-        """Episodes that neither the window nor the one before it belongs to, and series beyond what is kept."""
-        self._episodes = {key: each for key, each in self._episodes.items() if each.until_us >= start * _SECOND_US}
         for key in list(islice(self._usual, max(0, len(self._usual) - _MOST_USUAL))):
             del self._usual[key]
+        return rows, signals
+
+    def _signal_id(self, start: int, key: Key) -> str:
+        return signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start * _SECOND_US)
 
     def _asked_for(self, begin: int, end: int) -> list[int]:
-        """Starts of the windows to compare; if nobody chose any, hours with enough predictions, and other days."""
+        """Starts of the windows to compare; unless chosen, hours with enough predictions, and days without plenty."""
         size = self._window.size_s
         if end <= begin:
             return []
@@ -205,7 +204,7 @@ class DriftMonitor:
         if self._config.windows:
             return sorted(made)
         hours = size // _HOUR_S
-        return sorted(at for at, n in made.items() if (n >= ENOUGH if hours == 1 else n < hours * ENOUGH))
+        return sorted(at for at, n in made.items() if (n >= ENOUGH if hours == 1 else n < hours * PLENTY))
 
     def _slices(self, since: datetime, until: datetime) -> list[Slice]:
         found = [ALL]

@@ -35,12 +35,17 @@ class Compared(Struct, frozen=True):
     series: Series
     drift: Drift
     usual: float | None
+    is_unusual: bool
+    """By this window alone it drifted, and by more than comes and goes."""
     drifted: bool
+    """And chance over many windows doesn't explain it."""
 
     @property
     def reason(self) -> str:
         """Why it drifted, or why not."""
-        return "usual" if self.drift.drifted and not self.drifted else self.drift.reason.value
+        if not self.drift.drifted or self.drifted:
+            return self.drift.reason.value
+        return "unconfirmed" if self.is_unusual else "usual"
 
 
 def store_comparisons(

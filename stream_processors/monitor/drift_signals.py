@@ -3,8 +3,6 @@
 import math
 from datetime import datetime, timedelta
 
-from msgspec import Struct
-
 from ...detectors.drift.column import Kind
 from ...detectors.drift.result import Drift, Question
 from ...infra.clickhouse import ClickHouse, quote
@@ -14,18 +12,10 @@ from ..lookups import instant
 from ..records import from_micros, micros_of
 from .counted import Counted
 from .drift_rows import Compared
+from .episodes import Episode
 
 _EXAMPLES = 5
 _IS_TEXT = "prediction_value IS NULL OR prediction IN ('true', 'false')"
-
-
-class Episode(Struct):
-    """What drifted in windows that follow each other, but for single ones between them that did not."""
-
-    signal_id: str
-    since_us: int
-    found_us: int
-    until_us: int
 
 
 def drift_signal(

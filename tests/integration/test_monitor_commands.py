@@ -203,7 +203,7 @@ def comparison(hour: int, name: str, *, effect: float, drifted: bool, slice_: Sl
         q_value=0.01 if drifted else 0.6, drifted=drifted,
     )  # fmt: skip
     start = BEGIN + hour * HOUR
-    return Compared(start, (start - DAY, start), slice_, Series(name), drift, 0.05, drifted)
+    return Compared(start, (start - DAY, start), slice_, Series(name), drift, 0.05, drifted, drifted)
 
 
 @pytest.fixture(autouse=True, scope="module")
