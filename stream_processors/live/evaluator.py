@@ -25,8 +25,8 @@ from ..sink.inserts import Inserter, token_of
 from .agenda import Agenda
 from .aside import Aside
 from .estimator import Estimator
-from .models import EVER, Model, Models
-from .news import Buckets, Heard, News, find_news
+from .models import Model, Models
+from .news import EVER, Buckets, Heard, News, all_news, find_news
 from .restating import Alike, Defined, Restated, restated
 from .series import KPIS, Due, Series, series_of, starts_of
 from .stored import Evaluated, rows_of
@@ -123,13 +123,11 @@ class Evaluator:
             self._agenda.forget(name)
             self._estimator.forget(name)
         since = self.models.read_until(now) - self._overlap
-        found = find_news(
-            self._clickhouse, since, self._bucket_s, with_actions=self._with_indicators, heard=self._heard
-        )
+        found = find_news(self._clickhouse, since, self._bucket_s, self._heard, self._with_indicators)
         news = {name: each for name, each in found.items() if self.models.home(name) in owned}
-        anew, quiet = self.models.meet(news, since)
+        anew, quiet = self.models.meet(news)
         if anew:
-            news |= find_news(self._clickhouse, EVER, self._bucket_s, anew, anew & self._with_indicators)
+            news |= all_news(self._clickhouse, self._bucket_s, anew, anew & self._with_indicators)
         for name, each in news.items():
             self._note(self.models[name], each, EVER if name in anew else since)
         self._heard.keep()

@@ -1,6 +1,6 @@
 """The models that a worker evaluates: what their metrics are, and how far their evaluation has come."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -13,13 +13,12 @@ from ...schemas.partitioner import partition_of
 from ..evaluate.kinds import Evidence, Outcomes, evidence_of, kind_by
 from ..lookups import instant
 from ..records import micros_of
-from .news import News
+from .news import EVER, News
 from .series import KPIS, definition_of
 from .stored import Progress, read_progress, write_progress
 
 log = logger(__name__)
 
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN_EVERY = timedelta(minutes=1)
 
 
@@ -94,11 +93,11 @@ class Models:
         known = [model.read_until for model in self._models.values() if model.read_until is not None]
         return min(known, default=now)
 
-    def meet(self, news: Mapping[str, News], since: datetime) -> tuple[set[str], set[str]]:
+    def meet(self, news: Mapping[str, News]) -> tuple[set[str], set[str]]:
         """Take note of what came; returns the models to be evaluated from the beginning, and those nothing came for."""
         for name in news.keys() - self._models.keys():
             self._models[name] = Model(self._config.for_model(name))
-        self._learn_kinds(news.keys(), since)
+        self._learn_kinds(news)
         anew = {name for name, model in self._models.items() if self._is_new(model, changed=name in news)}
         quiet = {name for name, model in self._models.items() if name not in news or news[name].latest <= model.latest}
         for name, each in news.items():
@@ -116,13 +115,14 @@ class Models:
                 changed[name], model.written = model.progress, now
         write_progress(self._clickhouse, changed, now)
 
-    def _learn_kinds(self, changed: Collection[str], since: datetime) -> None:
+    def _learn_kinds(self, news: Mapping[str, News]) -> None:
         """See what the labels of models look like whose kind nobody says: all of a new model, else what changed."""
         unsaid = {name: model for name, model in self._models.items() if model.config.kind is None}
-        met = sorted(name for name in unsaid.keys() & changed if unsaid[name].is_met)
+        met = sorted(name for name in unsaid.keys() & news.keys() if unsaid[name].is_met)
         new = sorted(name for name, model in unsaid.items() if not model.is_met)
         found: dict[Outcomes, Evidence] = {}
         if met:
+            since = min(news[name].since for name in met)
             written = f"_ingested_at >= {instant(micros_of(since))} AND model IN ({quoted(met)})"
             found |= evidence_of(self._clickhouse, written, "feedback")
         if new:

@@ -314,7 +314,7 @@ def test_each_minute_is_news_until_its_rows_are_known(clickhouse: ClickHouse) ->
     heard = Heard()
 
     def news() -> News | None:
-        found = find_news(clickhouse, now - timedelta(minutes=6), 3600, heard=heard).get("heard")
+        found = find_news(clickhouse, now - timedelta(minutes=6), 3600, heard).get("heard")
         heard.keep()
         return found
 
