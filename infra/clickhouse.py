@@ -40,17 +40,25 @@ QUERY_SETTINGS: Mapping[str, Any] = {
     "max_ast_elements": 4_000_000,
     "compile_expressions": 0,
 }
-ARROW_SETTINGS: Mapping[str, Any] = {**QUERY_SETTINGS, "output_format_arrow_string_as_string": 1}
+ARROW_SETTINGS: Mapping[str, Any] = {"output_format_arrow_string_as_string": 1}
+# While queries with haste run, patient ones wait at each block that they read; so long at most, or they would starve.
+HASTE: Mapping[str, Any] = {"priority": 1}
+PATIENCE: Mapping[str, Any] = {"priority": 2, "low_priority_query_wait_time_ms": 200}
 
 
 class ClickHouse:
-    """A connection that several threads may use at once. `database` is the one of the settings."""
+    """A connection that several threads may use at once. `database` is the one of the settings.
 
-    def __init__(self, settings: Settings, *, timeout_s: float = 120.0) -> None:
+    Queries of one with `patience` go on while none of others run on the server: for work that nobody waits for.
+    """
+
+    def __init__(self, settings: Settings, *, timeout_s: float = 120.0, patience: bool = False) -> None:
         self.database = settings.clickhouse_database
         self.address = settings.clickhouse_url
         self._options: dict[str, Any] = connection_options(settings)
         self._options["send_receive_timeout"] = timeout_s
+        self._query_settings: dict[str, Any] = {**QUERY_SETTINGS, **(PATIENCE if patience else HASTE)}
+        self._arrow_settings: dict[str, Any] = {**self._query_settings, **ARROW_SETTINGS}
         self._client: Client | None = None
 
     @property
@@ -70,16 +78,16 @@ class ClickHouse:
     def rows(self, sql: str) -> Sequence[Sequence[Any]]:
         """All rows of a query, as tuples."""
         with self._translated():
-            return self.client.query(sql, settings=dict(QUERY_SETTINGS)).result_rows
+            return self.client.query(sql, settings=self._query_settings).result_rows
 
     def arrow(self, sql: str) -> pa.Table:
         """The result of a query as an Arrow table, text as text."""
         with self._translated():
-            return self.client.query_arrow(sql, settings=dict(ARROW_SETTINGS))
+            return self.client.query_arrow(sql, settings=self._arrow_settings)
 
     def arrow_batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """The result of a query batch by batch, never all of it in memory."""
-        with self._translated(), self.client.query_arrow_stream(sql, settings=dict(ARROW_SETTINGS)) as batches:
+        with self._translated(), self.client.query_arrow_stream(sql, settings=self._arrow_settings) as batches:
             yield from batches
 
     def command(self, sql: str) -> Any:

@@ -62,7 +62,7 @@ EXIT_SOFTWARE = 70
 _TICKS_A_LINGER = 4
 _WATCH_EVERY_S = 10
 # Windows that take so long are evaluated beside the others: what alerts wait for the longest is a tick.
-_SLOW_S = 0.5
+_SLOW_S = 0.25
 # A window gets some thousand revisions at most, however often somebody looks: a day one every 86 s, a minute all.
 _PACE = 0.001
 # Rests after a turn, in its lengths: alerts wait for metrics.
@@ -90,25 +90,28 @@ def run_worker(settings: Settings) -> int:
     stop = threading.Event()
     inserter = build_inserter(settings, clickhouse, topics, stop)
     worker = build_worker(settings, config, clickhouse, topics, inserter, _die)
+    alerting = AlertingService(settings, config, inserter.fence.owner, topics[0].partitions)
+    unhurried = ClickHouse(settings, patience=True)
     evaluator = Evaluator(
         clickhouse, config, inserter, partitions=topics[0].partitions,
-        overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop, slow_s=_SLOW_S, pace=_PACE,
+        overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop, unhurried=unhurried,
+        on_written=alerting.look, slow_s=_SLOW_S, pace=_PACE,
     )  # fmt: skip
-    monitor = Monitor(clickhouse, inserter, evaluator.models, SignalPublisher(settings))
+    monitor = Monitor(unhurried, inserter, evaluator.models, SignalPublisher(settings))
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)
     reporter = Reporter(inserter, lambda: worker.reports)
     reporter.start()
-    alerting = AlertingService(settings, config, inserter.fence.owner, topics[0].partitions)
     alerting.start()
     try:
-        asyncio.run(_run(settings, worker, evaluator, monitor, alerting.look, stop))
+        asyncio.run(_run(settings, worker, evaluator, monitor, stop))
     finally:
         stop.set()
         alerting.stop()
         reporter.stop()
         server.stop()
+        unhurried.close()
         clickhouse.close()
     return 0
 
@@ -218,7 +221,6 @@ async def _run(
     worker: JoinWorker,
     evaluator: Evaluator,
     monitor: Monitor,
-    evaluated: Callable[[], None],
     stopping: threading.Event,
 ) -> None:
     app = faust_app(settings, worker.on_batch, worker.start_positions, worker.release)
@@ -227,7 +229,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    beside = [loop.create_task(each) for each in _beside_the_join(settings, worker, evaluator, monitor, evaluated)]
+    beside = [loop.create_task(each) for each in _beside_the_join(settings, worker, evaluator, monitor)]
     try:
         while not stop.is_set():
             consumer = app.consumer
@@ -254,13 +256,12 @@ async def _run(
 
 
 def _beside_the_join(
-    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor, evaluated: Callable[[], None]
+    settings: Settings, worker: JoinWorker, evaluator: Evaluator, monitor: Monitor
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Metrics, which alerts wait for; and beside them estimates and detectors, which have less haste."""
 
     def evaluate() -> bool:
         evaluator.tick(worker.owned)
-        evaluated()
         return False
 
     def watch() -> bool:

@@ -52,6 +52,8 @@ class Evaluator:
         partitions: int,
         overlap: timedelta,
         stop: Event,
+        unhurried: ClickHouse | None = None,
+        on_written: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         slow_s: float = math.inf,
         pace: float = 0.0,
@@ -59,10 +61,13 @@ class Evaluator:
         """`overlap`: for how long after `_ingested_at` a row may still become visible.
 
         Series whose windows took `slow_s` or longer are evaluated aside: a tick begins that, and a later one ends it.
-        While more comes for its model a window is evaluated every `pace` times its length at most.
+        While more comes for its model a window is evaluated every `pace` times its length at most. What is aside, and
+        estimates, ask `unhurried`; `on_written` is called whenever new revisions are stored.
         """
         self._clickhouse = clickhouse
+        self._unhurried = unhurried or clickhouse
         self._inserter = inserter
+        self._on_written = on_written
         self._overlap = overlap
         self._stop = stop
         self._now = now
@@ -71,7 +76,7 @@ class Evaluator:
         self._agenda = Agenda(slow_s, pace)
         self._aside = Aside()
         self._heard = Heard()
-        self._estimator = Estimator(clickhouse, inserter)
+        self._estimator = Estimator(self._unhurried, inserter)
         windows = [*config.defaults.windows, *(each for m in config.models.values() for each in m.windows)]
         self._with_indicators = frozenset(name for name, model in config.models.items() if model.kpis)
         self._bucket_s = math.gcd(*(window.step_s for window in windows))
@@ -148,13 +153,13 @@ class Evaluator:
     def _evaluate(self, dues: Sequence[Due], now: datetime) -> int:
         self._agenda.begin(dues)
         try:
-            return sum(self._settle(each, now) for each in self._restated(dues, now, AT_ONCE))
+            return sum(self._settle(each, now) for each in self._restated(self._clickhouse, dues, now, AT_ONCE))
         finally:
             self._agenda.put_back(dues)
 
     def _evaluate_aside(self, dues: Sequence[Due], now: datetime) -> None:
         self._agenda.begin(dues)
-        self._aside.start(dues, self._restated(dues, now, 1))
+        self._aside.start(dues, self._restated(self._unhurried, dues, now, 1))
 
     def _collect(self, now: datetime) -> int:
         """Take over what was evaluated aside."""
@@ -166,11 +171,11 @@ class Evaluator:
         finally:
             self._agenda.put_back(job.dues)
 
-    def _restated(self, dues: Sequence[Due], now: datetime, at_once: int) -> Iterator[Restated]:
+    def _restated(self, clickhouse: ClickHouse, dues: Sequence[Due], now: datetime, at_once: int) -> Iterator[Restated]:
         """What is found of these windows, to be settled; of those that can't be evaluated any more, nothing."""
         asked = {due: self._defined(due.series) for due in dues if self._is_defined(due.series)}
         gone = Restated([due for due in dues if due not in asked])
-        return chain([gone], restated(self._clickhouse, asked, now, self._bucket_s, self._stop, at_once))
+        return chain([gone], restated(clickhouse, asked, now, self._bucket_s, self._stop, at_once))
 
     def _is_defined(self, series: Series) -> bool:
         """Whether it is still known what the metrics are: labels that came since may leave it open."""
@@ -217,6 +222,7 @@ class Evaluator:
             )
             home = {self.models.home(each.due.series.model) for each in windows}
             self._inserter.insert("metrics", rows_of(windows), token, home)
+            self._on_written()
 
 
 def _at(second: int) -> datetime:

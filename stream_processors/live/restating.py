@@ -64,7 +64,9 @@ def restated(
     clickhouse: ClickHouse, asked: Mapping[Due, Defined], now: datetime, bucket_s: int, stop: Event, at_once: int
 ) -> Iterator[Restated]:
     """Look at the windows, `at_once` of them at a time; what fails, or is left when the process stops, is left out."""
-    contents, stored = contents_of(clickhouse, asked, bucket_s), stored_of(clickhouse, asked)
+    with in_turn([partial(stored_of, clickhouse, asked)]) as found:
+        contents = contents_of(clickhouse, asked, bucket_s)
+        stored = next(found)
     changed: dict[Alike, list[Due]] = defaultdict(list)
     same: list[Due] = []
     for due, (alike, definition) in asked.items():

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from loopwatch.infra.clickhouse import ClickHouse
+from loopwatch.infra.settings import Settings
 from loopwatch.schemas.config import parse_config
 from loopwatch.schemas.errors import FencedError
 from loopwatch.schemas.outcomes import LoopwatchConfig
@@ -47,15 +48,21 @@ def config_of(*models: str, **more: Any) -> LoopwatchConfig:
 
 
 def evaluator_of(
-    clickhouse: ClickHouse, config: LoopwatchConfig, owner: str = "evaluator", slow_s: float = math.inf
+    clickhouse: ClickHouse,
+    config: LoopwatchConfig,
+    owner: str = "evaluator",
+    slow_s: float = math.inf,
+    unhurried: ClickHouse | None = None,
+    on_written: Callable[[], None] = lambda: None,
 ) -> Evaluator:
     fence = Fence(clickhouse, TOPIC, owner)
     for partition in EVERYWHERE:
         fence.claim(partition)
     inserter = Inserter(clickhouse, fence, give_up_after_s=5, stop=Event())
     return Evaluator(
-        clickhouse, config, inserter, partitions=PARTITIONS, overlap=timedelta(minutes=5), stop=Event(), slow_s=slow_s
-    )
+        clickhouse, config, inserter, partitions=PARTITIONS, overlap=timedelta(minutes=5), stop=Event(),
+        unhurried=unhurried, on_written=on_written, slow_s=slow_s,
+    )  # fmt: skip
 
 
 def events_of(model: str, n: int = N) -> tuple[list[Row], list[Row]]:
@@ -95,7 +102,7 @@ def outcome_row(row: Row, made: datetime, acted: datetime | None, truth: bool, r
 _TYPES = {
     "segments": pa.map_(pa.string(), pa.string()), "variants": pa.map_(pa.string(), pa.string()),
     "ts": pa.timestamp("us", "UTC"), "prediction_ts": pa.timestamp("us", "UTC"),
-    "action_ts": pa.timestamp("us", "UTC"), "revision": pa.uint32(), "n_actions": pa.uint32(),
+    "action_ts": pa.timestamp("us", "UTC"), "revision": pa.uint32(), "n_actions": pa.uint32(), "rank": pa.uint8(),
 }  # fmt: skip
 
 
@@ -324,12 +331,18 @@ def test_each_minute_is_news_until_its_rows_are_known(clickhouse: ClickHouse) ->
     assert first is not None
     hours = {int(row["ts"].timestamp()) // 3600 * 3600 for row in predictions[:20]}
     assert (first.predictions, first.labels.keys()) == (hours, {"answer"})
+    assert first.since == old.replace(second=0, microsecond=0)
     assert news() is None
-    store(clickhouse, "predictions", predictions[20:21], old)
+    store(clickhouse, "predictions", predictions[20:21], now)
+    fresh = news()
+    assert fresh is not None
+    assert fresh.since == now.replace(second=0, microsecond=0)
+    assert fresh.predictions == {int(predictions[20]["ts"].timestamp()) // 3600 * 3600}
+    store(clickhouse, "predictions", predictions[21:22], old)
     late = news()
     assert late is not None
     assert late.labels == {}
-    assert int(predictions[20]["ts"].timestamp()) // 3600 * 3600 in late.predictions
+    assert int(predictions[21]["ts"].timestamp()) // 3600 * 3600 in late.predictions
     store(clickhouse, "feedback", [{**feedback[0], "revision": feedback[0]["revision"] + 2}], old)
     revised = news()
     assert revised is not None
@@ -337,7 +350,53 @@ def test_each_minute_is_news_until_its_rows_are_known(clickhouse: ClickHouse) ->
     heard.forget()
     everything = news()
     assert everything is not None
-    assert everything.predictions == first.predictions | late.predictions
+    assert everything.predictions == first.predictions | fresh.predictions | late.predictions
+
+
+def test_actions_are_news_once_it_is_known_what_they_answer(clickhouse: ClickHouse) -> None:
+    """Whichever is visible last: the action, its prediction, or whose it is."""
+    now = datetime.now(UTC)
+    heard = Heard()
+    predictions, _ = events_of("acted", 2)
+    hour = int(BEGIN.timestamp())
+
+    def news() -> News | None:
+        found = find_news(clickhouse, now - timedelta(minutes=6), 3600, heard, ["acted"]).get("acted")
+        heard.keep()
+        return found
+
+    for made, model in zip(predictions, ("acted", ""), strict=True):
+        of_prediction = {"prediction_id": made["prediction_id"], "action_id": "first", "model": model}
+        bucket = int(made["ts"].timestamp()) // 3600 * 3600
+        store(clickhouse, "actions", [{**of_prediction, "class": "held", "name": "answer", "ts": BEGIN}], now)
+        assert news() is None
+        store(clickhouse, "predictions", [made], now)
+        awaited = news()
+        assert awaited is not None
+        assert bucket in awaited.predictions
+        if not model:
+            store(
+                clickhouse, "action_status", [{**of_prediction, "model": "acted", "class": "matched", "rank": 2}], now
+            )
+            awaited = news()
+            assert awaited is not None
+            assert awaited.predictions == frozenset()
+        assert awaited.actions[0] >= {bucket}
+        assert awaited.actions[1] == {hour}
+        assert news() is None
+
+
+def test_alerting_is_told_of_new_revisions_alone(clickhouse: ClickHouse) -> None:
+    predictions, _ = events_of("told-of", 20)
+    told: list[None] = []
+    evaluator = evaluator_of(clickhouse, config_of("told-of"), on_written=lambda: told.append(None))
+    evaluator.tick(EVERYWHERE)
+    told.clear()
+    evaluator.tick(EVERYWHERE)
+    assert told == []
+    store(clickhouse, "predictions", predictions)
+    evaluator.tick(EVERYWHERE)
+    assert told != []
 
 
 def test_a_late_action_restates_its_windows_and_the_old_value_stays(clickhouse: ClickHouse) -> None:
@@ -434,6 +493,41 @@ def test_who_lost_its_partitions_writes_nothing(clickhouse: ClickHouse) -> None:
     with pytest.raises(FencedError):
         stale.tick(EVERYWHERE)
     assert rows_of(clickhouse, "fenced", "metrics") == []
+
+
+def test_what_takes_long_is_asked_patiently(clickhouse: ClickHouse) -> None:
+    class Asked(ClickHouse):
+        queries = 0
+
+        def rows(self, sql: str) -> Sequence[Sequence[Any]]:
+            self.queries += 1
+            return super().rows(sql)
+
+    settings = Settings(clickhouse_url=clickhouse.address, clickhouse_database=clickhouse.database)
+    unhurried = Asked(settings, patience=True)
+    predictions, feedback = events_of("patient", 60)
+    store(clickhouse, "predictions", predictions)
+    evaluator = evaluator_of(clickhouse, config_of("patient"), slow_s=0.0, unhurried=unhurried)
+    evaluator.tick(EVERYWHERE)
+    assert unhurried.queries == 0
+    store(clickhouse, "feedback", feedback)
+
+    def is_asked() -> bool:
+        evaluator.tick(EVERYWHERE)
+        return unhurried.queries > 0 and evaluator._aside.is_free
+
+    wait_until(is_asked, 120, "slow windows to be looked at")
+    unhurried.close()
+
+
+def test_patient_queries_come_after_those_with_haste(clickhouse: ClickHouse) -> None:
+    settings = Settings(clickhouse_url=clickhouse.address, clickhouse_database=clickhouse.database)
+    unhurried = ClickHouse(settings, patience=True)
+    sql = "SELECT toInt64(getSetting('priority')) AS priority"
+    (hasty,), (patient,) = clickhouse.rows(sql)[0], unhurried.rows(sql)[0]
+    assert 0 < hasty < patient
+    assert unhurried.arrow(sql).column("priority").to_pylist() == [patient]
+    unhurried.close()
 
 
 def test_what_was_evaluated_aside_of_a_model_that_is_lost_is_not_written(clickhouse: ClickHouse) -> None:
