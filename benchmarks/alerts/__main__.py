@@ -93,6 +93,7 @@ def _latency(quick: bool) -> list[Part]:
     for group_wait in ("0s", "5s"):
         for alarm in latency.run(rate, seconds, probes, group_wait):
             came = f"p50 {alarm.p50_s:.1f} s, p99 {alarm.p99_s:.1f} s, most {alarm.max_s:.1f} s, missed {alarm.missed}"
+            came += "".join(f"\n{each.name} {each.p50_s:.1f} s, p99 {each.p99_s:.1f} s" for each in alarm.stages)
             what = f"{alarm.rule}, group_wait {group_wait}, {alarm.probes} times at {rate:,} events/s"
             good = alarm.p99_s <= TARGET_P99_S and not alarm.missed if group_wait == "0s" else None
             parts.append(Part("latency", what, came, good, alarm))

@@ -18,10 +18,12 @@ from msgspec import Struct
 from ..dev_stack import dev_stack
 from ..events import new_producer
 from ..steady_sender import SteadySender
-from .recorder import Recorder, new_secret
+from .recorder import Heard, Recorder, new_secret
+from .stages import Stage, stages
 
 _SETTLE_S = 60.0
-_RULES = ("ByMetric", "ByQuery")
+_BY_METRIC = "ByMetric"
+_RULES = (_BY_METRIC, "ByQuery")
 _CONFIG = """
 models:
 {models}
@@ -52,6 +54,8 @@ class Alarm(Struct, frozen=True):
     p50_s: float
     p99_s: float
     max_s: float
+    stages: list[Stage] = []
+    """Where that goes, of a rule on metrics."""
 
 
 def run(rate: int, seconds: float, probes: int, group_wait: str) -> list[Alarm]:
@@ -72,7 +76,9 @@ def run(rate: int, seconds: float, probes: int, group_wait: str) -> list[Alarm]:
         with dev_stack(config) as stack:
             sent = _send(stack.settings, rate, seconds, names)
             heard = _wait(recorder, names)
-    return [_alarm(rule, group_wait, sent, heard) for rule in _RULES]
+            of_metric = {name: each for (rule, name), each in heard.items() if rule == _BY_METRIC}
+            spent = {_BY_METRIC: stages(stack.settings, _BY_METRIC, sent, of_metric)}
+    return [_alarm(rule, group_wait, sent, heard, spent.get(rule, [])) for rule in _RULES]
 
 
 def _send(settings: Settings, rate: int, seconds: float, names: list[str]) -> dict[str, float]:
@@ -100,20 +106,22 @@ def _send(settings: Settings, rate: int, seconds: float, names: list[str]) -> di
     return sent
 
 
-def _wait(recorder: Recorder, names: list[str]) -> dict[tuple[str, str], float]:
-    """When each rule's webhook for each model came first."""
+def _wait(recorder: Recorder, names: list[str]) -> dict[tuple[str, str], Heard]:
+    """What each rule's first webhook for each model said."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
-        first: dict[tuple[str, str], float] = {}
+        first: dict[tuple[str, str], Heard] = {}
         for each in recorder.heard:
             if each.status == "firing":
-                first.setdefault((each.labels["alertname"], each.labels.get("model", "")), each.at)
+                first.setdefault((each.labels["alertname"], each.labels.get("model", "")), each)
         if all((rule, name) in first for rule in _RULES for name in names) or time.monotonic() > deadline:
             return first
         time.sleep(0.5)
 
 
-def _alarm(rule: str, group_wait: str, sent: dict[str, float], heard: dict[tuple[str, str], float]) -> Alarm:
-    found = [heard[rule, name] - at for name, at in sent.items() if (rule, name) in heard]
+def _alarm(
+    rule: str, group_wait: str, sent: dict[str, float], heard: dict[tuple[str, str], Heard], spent: list[Stage]
+) -> Alarm:
+    found = [heard[rule, name].at - at for name, at in sent.items() if (rule, name) in heard]
     p50, p99, most = (float(np.quantile(found, q)) if found else float("nan") for q in (0.5, 0.99, 1.0))
-    return Alarm(rule, group_wait, len(sent), len(sent) - len(found), p50, p99, most)
+    return Alarm(rule, group_wait, len(sent), len(sent) - len(found), p50, p99, most, spent)
