@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from loopwatch.detectors.change.adwin import Adwin
 from loopwatch.detectors.change.blocks import LARGEST, OF_A_SIZE, SIZE, Block, append
+from loopwatch.detectors.change.decline import decline
 from loopwatch.detectors.change.glr import Glr
 from loopwatch.detectors.change.kswin import Kswin
 from loopwatch.detectors.change.page_hinkley import PageHinkley
@@ -161,7 +162,7 @@ def test_evidence_of_two_values_is_the_bernoulli_likelihood_ratio() -> None:
     evidence = 32 * math.log(0.5) - (48 * math.log(0.75) + 16 * math.log(0.25))
     assert evidence == pytest.approx(13.81, abs=0.01)
     assert (found.at, found.since, found.expected, found.seen) == (63, 32, 0.5, 1.0)
-    assert found.score == pytest.approx(1 - 2 ** (-evidence / 10))
+    assert found.score == pytest.approx(1 - 2 ** (-evidence / 12))
 
 
 def test_evidence_of_losses_is_the_normal_likelihood_ratio_on_their_scale() -> None:
@@ -189,15 +190,86 @@ def test_one_huge_loss_is_no_drift() -> None:
     assert Glr().update(losses.tolist()) == []
 
 
-def test_a_model_that_improves_is_found_only_where_that_is_wanted_and_judged_by_how_good_it_became() -> None:
-    random = np.random.default_rng(8)
-    shares = np.concatenate([np.full(3_000, 0.4), np.full(3_000, 0.1), np.full(3_000, 0.4)])
-    errors = (random.random(9_000) < shares).astype(float).tolist()
-    [worse] = Glr().update(errors)
+def errors(*stretches: tuple[int, float | np.ndarray], seed: int = 8) -> list[float]:
+    """Of stretches, each of so many errors with such a share of ones."""
+    shares = np.concatenate([np.broadcast_to(share, n) for n, share in stretches])
+    return (np.random.default_rng(seed).random(len(shares)) < shares).astype(float).tolist()
+
+
+def test_a_model_that_improves_at_once_is_found_and_judged_by_how_good_it_became() -> None:
+    better, worse = Glr().update(errors((3_000, 0.4), (3_000, 0.1), (3_000, 0.4)))
+    assert abs(better.since - 3_000) <= 64
+    assert (better.expected, better.seen) == (pytest.approx(0.4, abs=0.03), pytest.approx(0.1, abs=0.05))
     assert abs(worse.since - 6_000) <= 64
     assert worse.expected == pytest.approx(0.1, abs=0.02)
-    better, again = Glr(improvements=True).update(errors)
-    assert (abs(better.since - 3_000) <= 64, again.at) == (True, worse.at)
+
+
+def test_losses_that_fall_at_once_are_found_whatever_their_size() -> None:
+    random = np.random.default_rng(11)
+    losses = np.concatenate([random.lognormal(3, 1, 3_000), random.lognormal(2, 1, 3_000)])
+    [better] = Glr().update(losses.tolist())
+    assert abs(better.since - 3_000) <= 64
+    assert (better.expected or 0) > 2 * (better.seen or 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_learns_is_no_finding_but_the_next_rise_is_judged_by_how_good_it_became(seed: int) -> None:
+    learning = 0.1 + 0.3 / np.sqrt(1 + np.arange(8_000) / 500)
+    [worse] = Glr().update(errors((8_000, learning), (1_000, 0.4), seed=seed))
+    assert abs(worse.since - 8_000) <= 128
+    assert worse.expected == pytest.approx(learning[4_000:].mean(), abs=0.03)
+
+
+def test_recovery_from_a_drift_is_no_finding_and_an_improvement_after_it_is_one() -> None:
+    worse, better = Glr().update(errors((3_000, 0.2), (2_000, 0.5), (4_000, 0.18), (2_000, 0.03)))
+    assert abs(worse.since - 3_000) <= 64
+    assert abs(better.since - 9_000) <= 64
+    assert better.expected == pytest.approx(0.18, abs=0.02)
+
+
+def test_recovery_in_part_is_no_finding_and_goes_on_to_be_recovery_in_another_process() -> None:
+    values = errors((3_000, 0.1), (2_000, 0.6), (3_000, 0.3), (3_000, 0.12))
+    begun = Glr()
+    assert len(begun.update(values[:7_000])) == 1
+    assert Glr.restore(begun.snapshot()).update(values[7_000:]) == []
+
+
+@pytest.mark.parametrize(("evidence", "needed"), [(1_000.0, 1_000 - math.log(8)), (2.0, 1.0)])
+def test_a_change_that_many_values_show_needs_less_evidence_but_half_of_it_at_least(
+    evidence: float, needed: float
+) -> None:
+    glr = Glr(evidence=evidence)
+    quarter, more = [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0] * 7 + [0.0, 0.0, 1.0, 1.0]
+    glr.update(quarter * 64 + more * 8)
+    # 64 of 256 and 72 of 256, against 136 of 512.
+    ratio = sum(sign * _log_likelihood(ones, n) for sign, ones, n in [(1, 64, 256), (1, 72, 256), (-1, 136, 512)])
+    assert 0.2 < ratio < 1
+    assert glr.score == pytest.approx(1 - 2 ** (-ratio / needed), abs=1e-9)
+
+
+def _log_likelihood(ones: int, n: int) -> float:
+    return ones * math.log(ones / n) + (n - ones) * math.log(1 - ones / n)
+
+
+def test_a_curve_that_meets_every_block_leaves_nothing_to_a_fall() -> None:
+    curve, falls = decline(np.full(3, 32.0), np.array([32.0, 8.0, 0.0]), np.array([32.0, 2.0, 0.0]))
+    assert curve == math.inf
+    assert falls.tolist() == [0.0, 0.0]
+
+
+def test_evidence_of_a_fall_is_what_a_step_explains_beside_the_curve() -> None:
+    random = np.random.default_rng(12)
+    values = random.normal(0, 1, (20, 32)) + np.where(np.arange(20) < 12, 1.0, 0.0)[:, None]
+    curve, falls = decline(np.full(20, 32.0), values.sum(axis=1), (values**2).sum(axis=1))
+    t = 32 * np.arange(20) + 16.0
+    shapes = np.repeat(np.column_stack([np.ones(20), t, np.log(t), np.arange(20) > 11]), 32, axis=0)
+    constant, smooth, stepped = (
+        ((values.ravel() - of @ np.linalg.lstsq(of, values.ravel())[0]) ** 2).sum()
+        for of in (shapes[:, :1], shapes[:, :3], shapes)
+    )
+    assert curve == pytest.approx(320 * math.log(constant / smooth))
+    assert falls[11] == pytest.approx(320 * math.log(smooth / stepped))
+    assert falls.argmax() == 11
 
 
 def test_the_first_errors_after_a_long_time_without_any_are_found() -> None:
