@@ -17,6 +17,8 @@ class SignalKind(StrEnum):
     """So is an output of the model: its prediction, score, latency or cost."""
     CONCEPT_DRIFT = "concept_drift"
     """The losses of the model have changed: what it learned holds no longer."""
+    IMPROVEMENT = "improvement"
+    """The losses of the model fell at once: it became better, its task easier, or its labels tell less."""
     ANOMALY = "anomaly"
     """A series of the model, such as its volume, does what it never did."""
 
@@ -35,7 +37,7 @@ class Signal(Struct, frozen=True):
     signal_id: Annotated[Id, Meta(description="Of what changed, where and since when: the same when found again.")]
     model: Annotated[Id, Meta(description="The model. Also the record key.")]
     kind: Annotated[SignalKind, Meta(description="What kind of change.")]
-    subject: Annotated[Name, Meta(description="The feature, output, or series that changed; `loss` of concept drift.")]
+    subject: Annotated[Name, Meta(description="The feature, output, or series that changed; or `loss`.")]
     detector: Annotated[Name, Meta(description="What found it.")]
     since: Annotated[Instant, Meta(description="When the change began, as far as can be told (event time).")]
     found_at: Annotated[Instant, Meta(description="Event time at which it was found.")]
@@ -45,12 +47,10 @@ class Signal(Struct, frozen=True):
     expected: Annotated[float | None, Meta(description="What was typical before, in units of the subject.")] = None
     seen: Annotated[float | None, Meta(description="What is typical since.")] = None
     n: Annotated[int, Meta(ge=0, description="Values that say so.")] = 0
-    outcome: Annotated[str, Meta(description="The outcome whose labels say so, of concept drift.")] = ""
+    outcome: Annotated[str, Meta(description="The outcome whose labels say so, of `loss`.")] = ""
     segment_key: Annotated[str, Meta(description="What the slice is by; empty for all predictions.")] = ""
     segment: Annotated[str, Meta(description="Value of the slice.")] = ""
     evidence: Annotated[tuple[Shift, ...], Meta(description="What shifted most, first.")] = ()
     examples: Annotated[tuple[str, ...], Meta(description="Ids of some of the predictions.")] = ()
     query: Annotated[str, Meta(description="SQL that shows it.")] = ""
-    window_s: Annotated[
-        int, Meta(ge=0, description="Seconds of the windows or steps that show it; 0 of concept drift.")
-    ] = 0
+    window_s: Annotated[int, Meta(ge=0, description="Seconds of the windows or steps that show it; 0 of `loss`.")] = 0

@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS {database}.signals
 (
     signal_id       String                     COMMENT 'Of what changed, where and since when; the same when it is found again',
     model           LowCardinality(String)     COMMENT 'Model name',
-    kind            LowCardinality(String)     COMMENT 'data_drift, prediction_drift, concept_drift or anomaly',
+    kind            LowCardinality(String)     COMMENT 'data_drift, prediction_drift, concept_drift, improvement or anomaly',
     subject         LowCardinality(String)     COMMENT 'Feature, output or series that changed; loss of concept drift',
     detector        LowCardinality(String)     COMMENT 'What found it: a detector or a test of docs/detectors.md',
     outcome         LowCardinality(String)     COMMENT 'Outcome whose labels say so, of concept drift; empty otherwise',

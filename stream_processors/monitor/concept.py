@@ -33,7 +33,7 @@ WHOLE: Slice = ("", "")
 
 
 class ConceptMonitor:
-    """Reads the losses that became known, and says when they grow. One thread at a time."""
+    """Reads the losses that became known, and says when they grow, or fall at once. One thread at a time."""
 
     def __init__(
         self,
@@ -143,12 +143,11 @@ class ConceptMonitor:
         moved = (
             "" if found.expected is None or found.seen is None else f" from {found.expected:.4g} to {found.seen:.4g}"
         )
+        kind = SignalKind.IMPROVEMENT if found.is_improvement else SignalKind.CONCEPT_DRIFT
         return Signal(
-            signal_id=signal_id_of(
-                self._model, SignalKind.CONCEPT_DRIFT, self._outcome.name, *slice_, detector_name, found_us
-            ),
+            signal_id=signal_id_of(self._model, kind, self._outcome.name, *slice_, detector_name, found_us),
             model=self._model,
-            kind=SignalKind.CONCEPT_DRIFT,
+            kind=kind,
             subject=SUBJECT,
             detector=detector_name,
             since=from_micros(since_us),

@@ -11,7 +11,7 @@ from .timeline import Timeline
 
 _HOUR_US = 3_600_000_000
 # More than the detector's own: a model has a stream for each slice, and goes on for years.
-_EVIDENCE = 14.0
+_EVIDENCE = 16.0
 
 
 class Found(NamedTuple):
@@ -23,6 +23,11 @@ class Found(NamedTuple):
     score: float
     expected: float | None
     seen: float | None
+
+    @property
+    def is_improvement(self) -> bool:
+        """Whether losses fell; a detector that doesn't say what they were finds drift."""
+        return self.expected is not None and self.seen is not None and self.seen < self.expected
 
 
 class LossStream:

@@ -45,6 +45,11 @@ def test_without_configuration_the_default_rules_hold_and_nobody_is_told() -> No
             check_template(text)
 
 
+def test_no_default_rule_tells_of_a_model_that_became_better() -> None:
+    kinds = {kind for rule in DEFAULT_RULES if isinstance(rule.condition, OfSignals) for kind in rule.condition.kinds}
+    assert kinds == {*SignalKind} - {SignalKind.IMPROVEMENT}
+
+
 def test_rules_say_what_they_are_about() -> None:
     rules = {
         rule.name: rule

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from loopwatch.detectors.root_cause import Part, contributions
 from loopwatch.schemas.examples import SIGNAL
 from loopwatch.schemas.signals import Signal
+from loopwatch.stream_processors.monitor.loss_stream import LossStream
 from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.monitor.signals import signal_id_of
 from loopwatch.stream_processors.monitor.timeline import Timeline
@@ -70,6 +71,13 @@ def test_a_timeline_never_goes_back_and_is_the_same_however_it_is_fed(
     assert found[-1] == max(instants)
     assert found[0] == instants[0]
     assert len(one.snapshot()["positions"]) <= 512
+
+
+def test_losses_that_fall_at_once_are_an_improvement_and_losses_that_rise_are_not() -> None:
+    rnd, stream = random.Random(2), LossStream("glr")
+    losses = [float(rnd.random() < share) for share in (0.4, 0.1, 0.4) for _ in range(3_000)]
+    found = stream.take(losses, [60_000_000 * at for at in range(len(losses))])
+    assert [each.is_improvement for each in found] == [True, False]
 
 
 def test_a_timeline_is_exact_of_late_and_near_of_early_positions() -> None:
