@@ -15,10 +15,10 @@ with the region and quarter above, since the program's history also has [0.6, 0.
 stream" is over the four kinds.
 
 Parameters of `glr` were chosen on other streams (``--stream development``: `streams.py`), never on this one: evidence 8
-to 16 nats, how much less a long change needs, which falls are findings, and beside which curve. All others have the defaults of River, or of the
-authors' program for SEED and STEPD. KSWIN tests so slowly that it has the first 2 trials only. The errors are kept in
-``.loopwatch/detection``; LOOPWATCH_SHARED_DATA names the folder that Electricity is in. Writes
-``benchmarks/results/detection_concept.json``.
+to 16 nats, how much less a long change needs, which falls are findings, and beside which curve. All others have the
+defaults of River, or of the authors' program for SEED and STEPD. KSWIN tests so slowly that it has the first 2 trials
+only. The errors are kept in ``.loopwatch/detection``; LOOPWATCH_SHARED_DATA names the folder that Electricity is in.
+Writes ``benchmarks/results/detection_concept.json``.
 """
 
 import argparse
