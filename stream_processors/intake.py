@@ -33,12 +33,18 @@ class Intake:
         self._inbox.append(event)
 
     def next_round(self, room: int) -> list[Any]:
-        """Take out events, oldest first, until their records fill `room`; one at least."""
+        """Take out events, oldest first, until their records fill `room`; one at least, unless all are outdated."""
+        events: list[Any] = []
         size = taken = 0
-        while taken < len(self._inbox) and (size < room or not taken):
-            size += len(self._inbox[taken].value.records)
+        while taken < len(self._inbox) and (size < room or not events):
+            event = self._inbox[taken]
             taken += 1
-        events, self._inbox = self._inbox[:taken], self._inbox[taken:]
+            if event.value.outdated:
+                event.ack()
+            else:
+                events.append(event)
+                size += len(event.value.records)
+        self._inbox = self._inbox[taken:]
         return events
 
     def ready_with(self, events: Sequence[Any], partitions: Mapping[int, PartitionProcessor]) -> list[Ready]:
@@ -74,7 +80,10 @@ class Intake:
         return [ready for alignment in self._alignments.values() for ready in alignment.take(everything=True)]
 
     def drop(self) -> None:
-        """Forget what was not joined: acknowledged to Faust, which waits for that, but never committed."""
+        """Forget what was not joined: acknowledged to Faust, which waits for that, but never committed.
+
+        For the end of an assignment: nothing of the next one was fetched yet.
+        """
         for event in (*self._inbox, *(event for event, _ in self.all_waiting())):
             event.ack()
         self._inbox, self._alignments = [], {}

@@ -100,11 +100,12 @@ class JoinWorker:
         What ClickHouse doesn't know is read from its beginning, whatever was committed to Kafka: tables that were
         dropped fill again.
         """
+        releases = self._releases
         if await self._calls.run(self._topics_now) != self._topics:
             self._on_fatal(
                 ServiceUnavailable(self._settings.kafka_bootstrap, "topics were made anew, or got partitions")
             )
-        self._taking = asyncio.create_task(self._take_ahead({tp.partition for tp in assigned}, self._releases))
+        self._taking = asyncio.create_task(self._take_ahead({tp.partition for tp in assigned}, releases))
         # Faust has little patience here; what takes longer goes on while the first batches come.
         await asyncio.wait([self._taking], timeout=_TAKE_AHEAD_S)
         return await self._ownership.positions(assigned)
@@ -125,7 +126,7 @@ class JoinWorker:
         try:
             async with self._lock:
                 self._intake.consumer = consumer
-                await self._take({tp.partition for tp in consumer.assignment()})
+                await self._take({tp.partition for tp in consumer.reading})
                 self._ownership.forget_parked()
                 self._hand_on_stored()
                 if waited := self._intake.waited(self._partitions):

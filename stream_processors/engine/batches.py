@@ -18,7 +18,9 @@ class RecordBatch(msgspec.Struct, eq=False, weakref=True):
     records: Sequence[Any]
     done: bool = False
     after: int = -1
-    """Last offset of the batch that was fetched before it, -1 for the first one since the read position moved."""
+    """Offset up to which all was fetched before it, or was not to be read: the read position began behind it."""
+    outdated: bool = False
+    """The read position moved since it was fetched: its records are read again, by whoever owns the partition."""
 
     # What Faust's `_to_message` reads of a record.
     key: None = None

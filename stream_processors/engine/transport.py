@@ -1,9 +1,11 @@
 """Faust's aiokafka transport with a consumer that commits batches exactly and starts where ClickHouse says."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from aiokafka.consumer import fetcher
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.transports import ConsumerT
@@ -22,20 +24,28 @@ StartPositions = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
 
 class BatchConsumer(driver.Consumer):
-    """Replaces Faust's offset tracking for partitions that are read in batches."""
+    """Replaces Faust's offset tracking for partitions that are read in batches.
 
-    start_positions: ClassVar[Any] = None
+    An assignment is read from where `start_positions` says, and where that says nothing from Kafka's committed offsets.
+    The next rebalance may begin before that is known: then nothing moves and nothing flows until it is over. What was
+    fetched before the positions were set is not handed on.
+    """
+
+    start_positions: ClassVar[Any]
 
     def __init__(self, transport: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
         self.watermark = CommitWatermark()
         self._last_fetched: dict[TP, int] = {}
-        note = self.watermark.fetched
+        self._assigned: set[TP] | None = None
+        self._positioned = False
+        # No fetch is under way while the read position moves: nobody could tell where it read.
+        self._fetching = asyncio.Lock()
+        is_read = self.watermark.fetched
 
         # Faust inlines `track_message` in its streams, so a batch is noted where it leaves the fetcher.
         async def noting(message: Any) -> None:
-            if isinstance(message.value, RecordBatch):
-                note(message.value)
-            await callback(message)
+            if not isinstance(message.value, RecordBatch) or is_read(message.value):
+                await callback(message)
 
         super().__init__(transport, noting, *args, **kwargs)
 
@@ -51,32 +61,61 @@ class BatchConsumer(driver.Consumer):
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in self.watermark.partitions() if topics is None or tp in topics or tp.topic in topics)
 
+    @property
+    def reading(self) -> set[TP]:
+        """Partitions of this assignment, once their read position is set."""
+        return self.watermark.reading
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget the batches of revoked partitions, then let Faust do its part."""
+        """Let Faust have the batches of all partitions joined and committed; what is left of them is outdated."""
+        self._assigned, self._positioned = None, False
+        self.stop_flow()
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
+        for tp in self.reading:
             self.watermark.forget(tp)
 
-    async def seek(self, partition: TP, offset: int) -> None:
-        """Move the read position; batches fetched before don't count any more."""
-        self.watermark.forget(partition)
-        await super().seek(partition, offset)
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A new assignment, which replaces the one before."""
+        self._assigned = set(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Start at Kafka's committed offsets, but where ClickHouse knows better, there."""
-        positions = dict(await super().seek_to_committed())
-        if self.start_positions is None:
-            return positions
-        assigned = set(self.assignment())
-        for tp in assigned:
-            self.watermark.forget(tp)
-        for tp, offset in (await self.start_positions(assigned)).items():
-            await self._seek(tp, offset)
-            positions[tp] = offset
+        """Have the assignment read from its start positions.
+
+        Raises:
+            IllegalStateError: a rebalance began meanwhile. Faust waits for its end then.
+        """
+        assigned = self._assigned
+        if assigned is None:
+            raise IllegalStateError("no partitions are assigned while they are shared anew")
+        positions = dict(await self.start_positions(assigned))
+        if others := assigned - positions.keys():
+            committed = await super().seek_to_committed()
+            positions |= {tp: committed.get(tp) or 0 for tp in others}
+        async with self._fetching:
+            self._check_that_these_are_assigned(assigned)
+            await self.seek_wait(positions)
+        self._check_that_these_are_assigned(assigned)
+        for tp, offset in positions.items():
+            self.watermark.begin(tp, offset)
+        self._positioned = True
         return positions
 
+    def resume_flow(self) -> None:
+        """Let batches flow, unless a rebalance began since the positions were set."""
+        if self._positioned:
+            super().resume_flow()
+
+    def _check_that_these_are_assigned(self, tps: set[TP]) -> None:
+        if self._assigned is not tps:
+            raise IllegalStateError("partitions were shared anew before their positions were set")
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        records = await super()._getmany(active_partitions, timeout)
+        async with self._fetching:
+            records = await super()._getmany(active_partitions, timeout)
+        if not self.flow_active:
+            # Of an assignment that is over. Faust would seek here; who lets the flow go on does that before.
+            return None
         for tp, fetched in records.items():
             if fetched:
                 self._last_fetched[tp] = fetched[-1].offset

@@ -33,6 +33,18 @@ def test_a_round_takes_a_batch_even_where_there_is_no_room() -> None:
     assert len(intake.next_round(-5)) == 1
 
 
+def test_what_is_outdated_is_acknowledged_and_not_taken() -> None:
+    before, after, last = batch(b"1"), batch(b"1"), batch(b"2")
+    before.outdated = True
+    acknowledged: list[RecordBatch] = []
+    intake = Intake("predictions", "actions")
+    for each in (before, after, last):
+        intake.put(SimpleNamespace(value=each, ack=lambda each=each: acknowledged.append(each)))
+    assert [event.value for event in intake.next_round(1)] == [after]
+    assert acknowledged == [before]
+    assert [event.value for event in intake.next_round(1)] == [last]
+
+
 def test_a_flush_is_full_by_bytes_however_few_its_records() -> None:
     flush = Flush(1)
     flush.carry("event", batch(b"x" * 60, None))

@@ -15,6 +15,8 @@ def batch(first: int, last: int, tp: TP = HERE) -> RecordBatch:
 
 def fetched(*batches: RecordBatch) -> CommitWatermark:
     watermark = CommitWatermark()
+    for tp in (HERE, THERE):
+        watermark.begin(tp, 0)
     for each in batches:
         watermark.fetched(each)
     return watermark
@@ -53,10 +55,21 @@ def test_partitions_do_not_wait_for_each_other() -> None:
     assert watermark.partitions() == [HERE]
 
 
-def test_batches_of_before_a_revocation_say_nothing_any_more() -> None:
+def test_batches_of_before_the_read_position_moved_say_nothing_any_more() -> None:
     before, after = batch(0, 9), batch(0, 4)
     watermark = fetched(before)
-    watermark.forget(HERE)
+    watermark.begin(HERE, 3)
     watermark.fetched(after)
     before.done = True
     assert watermark.position(HERE) is None
+    assert before.outdated
+    assert not after.outdated
+    assert after.after == 2
+
+
+def test_what_is_not_read_is_not_noted() -> None:
+    watermark = fetched()
+    watermark.forget(HERE)
+    assert not watermark.fetched(batch(0, 9))
+    assert watermark.partitions() == []
+    assert watermark.reading == {THERE}

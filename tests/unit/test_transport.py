@@ -42,6 +42,7 @@ def message_of(batch: RecordBatch) -> Message:
 def test_what_was_acknowledged_is_forgotten_with_the_commit() -> None:
     consumer = a_consumer()
     consumer._committed_offset[INPUT] = None
+    consumer.watermark.begin(INPUT, 0)
     for first in range(0, 100, 10):
         batch = RecordBatch(INPUT, [SimpleNamespace(offset=first + each) for each in range(10)])
         consumer.watermark.fetched(batch)
