@@ -29,7 +29,10 @@ class Forward(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """How far one topic partition has come with this flush. Instants are µs; offsets inclusive."""
+    """How far one topic partition has come with this flush. Instants are µs; offsets inclusive.
+
+    One that begins behind its end covers no offsets: nothing was read, and it only tells the watermark.
+    """
 
     topic: str
     topic_id: str
@@ -43,6 +46,11 @@ class Checkpoint(NamedTuple):
     origins: dict[int, int]
     counts: dict[tuple[str, int, str], int] | None
     """Counts of its own, by model, hour and class, in place of the flush's for its partition."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it covers no offsets."""
+        return self.first_offset > self.last_offset
 
 
 class Flush:

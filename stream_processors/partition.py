@@ -24,6 +24,9 @@ RECEIVED = "received"
 REPEATED = "repeated"
 CONTROL = "control"
 
+# The watermark of a partition that nothing comes for is stored at most so often: monitors and estimates wait for it.
+_IDLE_EVERY_US = 30_000_000
+
 
 class Limits(Struct, frozen=True):
     """Bounds of what a partition holds and takes. Durations are µs."""
@@ -77,6 +80,10 @@ class PartitionProcessor:
             offset for offset, stored in self._unfinished.items() if stored.reason == IgnoreReason.AFTER_RETENTION
         )
         self._recent: deque[tuple[int, int]] = deque()
+        self._told_us = recovered.watermark_us
+        """The watermark that the ledger has."""
+        self._idle_told_us = NEVER
+        """When it was told last without records."""
         for ids in recovered.known_ids:
             join.known.add(ids)
         for prediction_id, acted in recovered.held.items():
@@ -174,28 +181,18 @@ class PartitionProcessor:
             )
 
     def settle(self, flush: Flush, now_us: int) -> None:
-        """Before a flush: emit outcomes, handle timeouts, and note how far the partition has come."""
+        """Before a flush: emit outcomes, handle timeouts, and note how far the partition has come.
+
+        Where nothing was read the watermark goes on alone: it is told now and then, with a stretch of no offsets.
+        """
         self.join.settle(now_us, flush.output, flush.number)
-        for source in self._inputs.values():
-            if source.flush_from is None:
-                continue
-            flush.checkpoints.append(
-                Checkpoint(
-                    source.topic,
-                    source.topic_id,
-                    self.partition,
-                    source is self.actions,
-                    source.flush_from,
-                    source.next_offset - 1,
-                    max(source.clock.max_ts_us, source.clock.closed_us + self.join.watermark.disorder_us),
-                    self.join.settled_us,
-                    source.clock.live,
-                    dict(source.origins.moved),
-                    None,
-                )
-            )
-            source.flush_from = None
-            source.origins.moved.clear()
+        marks = [self._checkpoint(source) for source in self._inputs.values() if source.flush_from is not None]
+        if not marks and self.join.settled_us > self._told_us and now_us - self._idle_told_us >= _IDLE_EVERY_US:
+            marks = [self._checkpoint(source) for source in self._inputs.values() if source.next_offset][:1]
+            self._idle_told_us = now_us
+        if marks:
+            self._told_us = max(self._told_us, self.join.settled_us)
+        flush.checkpoints += marks
 
     def stored(self, flush_number: int) -> None:
         """Everything up to this flush is stored."""
@@ -204,6 +201,25 @@ class PartitionProcessor:
     def set_idle(self, topic: str, idle: bool) -> None:
         """Say whether everything in the topic has been read, for some seconds now."""
         self._inputs[topic].clock.idle = idle
+
+    def _checkpoint(self, source: _Input) -> Checkpoint:
+        """What was read since the last one; of nothing it begins behind its end."""
+        mark = Checkpoint(
+            source.topic,
+            source.topic_id,
+            self.partition,
+            source is self.actions,
+            source.next_offset if source.flush_from is None else source.flush_from,
+            source.next_offset - 1,
+            max(source.clock.max_ts_us, source.clock.closed_us + self.join.watermark.disorder_us),
+            self.join.settled_us,
+            source.clock.live,
+            dict(source.origins.moved),
+            None,
+        )
+        source.flush_from = None
+        source.origins.moved.clear()
+        return mark
 
     def _settle_unfinished(self, joined: Output) -> None:
         """Say of actions that are stored already what they are now, where that is something else."""

@@ -129,7 +129,7 @@ def ledger(checkpoints: Sequence[Checkpoint], counts: Mapping[Count, int], sourc
             mark.topic, mark.topic_id, mark.partition, mark.first_offset, mark.last_offset,
             _since_1970(mark.max_ts_us), _since_1970(mark.watermark_us), mark.live,
         )  # fmt: skip
-        rows.append((*common, "", 0, "checkpoint", -1, 0, 0))
+        rows.append((*common, "", 0, "idle" if mark.is_idle else "checkpoint", -1, 0, 0))
         rows += [(*common, "", 0, "origin", partition, offset, 0) for partition, offset in mark.origins.items()]
         own = mark.counts
         if own is None:

@@ -157,6 +157,16 @@ def test_every_class_is_counted(world: World) -> None:
     assert actions.models[""].held == 1
 
 
+def test_a_watermark_that_goes_on_without_records_changes_nothing(world: World) -> None:
+    before = world.ledger()
+    for topic in (PREDICTIONS, ACTIONS):
+        world.count(topic, 6, 5, {("", "idle"): 0})
+    assert world.ledger() == before
+    # What comes then begins where the idle stretch does, and is no overlap.
+    world.checkpoint(PREDICTIONS, 6, 6, {("shop", "received"): 1, ("shop", "duplicate"): 1})
+    assert world.ledger().balanced
+
+
 def test_a_held_action_that_was_given_up_is_an_orphan(world: World) -> None:
     world.status("p9", "a4", "orphan")
     report = world.ledger()

@@ -201,6 +201,13 @@ def test_a_checkpoint_that_counted_nothing_is_a_row() -> None:
     assert row["max_ts"] == row["watermark"] == datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def test_a_checkpoint_of_no_offsets_is_idle() -> None:
+    mark = checkpoint(of_actions=False, first_offset=9, watermark_us=5_000_000)
+    row = only(columns.ledger([mark], {}, SOURCE, "w"))
+    assert (row["class"], row["n"], row["first_offset"], row["last_offset"]) == ("idle", 0, 9, 8)
+    assert row["watermark"] == datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)
+
+
 def test_counts_go_with_the_checkpoint_of_their_topic_and_partition() -> None:
     counts = {
         Count(False, 0, "m", 7, "accepted"): 5,

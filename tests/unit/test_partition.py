@@ -9,7 +9,7 @@ from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.stream_processors.former_lives import Unfinished
 from loopwatch.stream_processors.join.rules import Rules
 from loopwatch.stream_processors.join.state import Stored
-from loopwatch.stream_processors.output import Flush
+from loopwatch.stream_processors.output import Checkpoint, Flush
 from loopwatch.stream_processors.partition import Limits, PartitionProcessor
 from loopwatch.stream_processors.recovered import Recovered, StoredAction, TopicPosition
 
@@ -86,6 +86,52 @@ def test_a_topic_that_was_not_read_has_no_checkpoint() -> None:
     partition.seals()
     partition.flush = Flush(2)
     assert partition.seals().checkpoints == []
+
+
+def idle(partition: Partition, now_us: int) -> list[Checkpoint]:
+    """Checkpoints of a flush at this time, when both topics have been read to their end."""
+    for topic in (PREDICTIONS, ACTIONS):
+        partition.processor.set_idle(topic, True)
+    flush = Flush(2)
+    partition.processor.settle(flush, now_us)
+    return flush.checkpoints
+
+
+def live() -> Partition:
+    """One prediction, at offset 0, that came when it was made."""
+    partition = Partition()
+    batch = partition.processor.prepare(PREDICTIONS, [record(0, prediction("p", 0))])
+    partition.processor.apply(PREDICTIONS, batch, {}, partition.flush, us(0))
+    partition.processor.settle(partition.flush, us(0))
+    return partition
+
+
+def test_the_watermark_of_a_live_partition_that_is_idle_is_told_with_a_stretch_of_no_offsets() -> None:
+    (mark,) = idle(live(), us(25))
+    assert (mark.topic, mark.first_offset, mark.last_offset, mark.is_idle) == (PREDICTIONS, 1, 0, True)
+    assert (mark.watermark_us, mark.live) == (us(15), True)
+
+
+def test_an_idle_partition_tells_its_watermark_now_and_then() -> None:
+    partition = live()
+    told = [n for n in range(25, 125) if idle(partition, us(n))]
+    assert told == [25, 55, 85, 115]
+
+
+def test_a_partition_whose_watermark_stays_tells_nothing() -> None:
+    partition = Partition().sends(prediction("p"))
+    partition.seals()
+    (mark,) = idle(partition, NOW_US)
+    assert not mark.live
+    assert idle(partition, 2 * NOW_US) == []
+    assert idle(Partition(), NOW_US) == []
+
+
+def test_a_watermark_that_the_ledger_has_is_not_told_again_after_a_restart() -> None:
+    read = position(PREDICTIONS, next_offset=1, max_ts_us=us(0), live=True)
+    assert idle(Partition(predictions=read, watermark_us=us(15)), us(25)) == []
+    (mark,) = idle(Partition(predictions=read, watermark_us=us(15)), us(26))
+    assert (mark.first_offset, mark.last_offset, mark.max_ts_us, mark.watermark_us) == (1, 0, us(0), us(16))
 
 
 def test_a_batch_without_events_still_moves_the_checkpoint() -> None:
