@@ -1,15 +1,20 @@
-"""The losses of a model, one a label, each once, in the order of event time in which they became known.
+"""The losses of a model, one a prediction, each once, in the order of event time in which they became known.
 
 Where silence is an answer (`on_timeout: negative`), a label counts from the end of its window on, when those that say
-no are known as well: before that, there are only those that say yes. Else it counts from its action on.
+no are known as well: before that, there are only those that say yes. So it does where several actions make it
+(`combine: sum` or `max`): before that, there is only a part of it. Else it counts from the first of its actions on, and
+what later ones change is not heard.
+
+Feedback has the last revision of a label, once ClickHouse has merged those before it. What was heard when is told by
+the actions, whose rows stay.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from ...infra.clickhouse import ClickHouse, quote
-from ...schemas.outcomes import Kind, OnTimeout, Outcome
+from ...infra.clickhouse import ClickHouse, quote, quoted
+from ...schemas.outcomes import Combine, Kind, OnTimeout, Outcome
 from ..evaluate.classes import has_label, is_positive, predicted
 from ..lookups import instant
 from .reached import Reached
@@ -66,21 +71,19 @@ class _Rows:
         self, clickhouse: ClickHouse, model: str, outcome: Outcome, kind: Kind, segments: Sequence[str]
     ) -> None:
         self._clickhouse = clickhouse
+        self._database = clickhouse.database
+        self._outcome = outcome
         self._window_us = outcome.window // timedelta(microseconds=1)
-        waits = outcome.on_timeout is OnTimeout.NEGATIVE
+        self._silent = outcome.on_timeout is OnTimeout.NEGATIVE
         self._table = f"{clickhouse.database}.feedback"
         self._of = f"model = {quote(model)} AND outcome = {quote(outcome.name)}"
-        # What makes two rows of one label: of a prediction that waits for its window, and else of a deciding action.
-        self._label = "prediction_id" if waits else "prediction_id, action_id"
         # What is recomputed stands for what was taken, or will be; so does what revises a provisional answer.
-        self._stands_in = ["_topic = ''", *(["status = 'revised'"] if waits else [])]
+        self._stands_in = ["_topic = ''", *(["status = 'revised'"] if self._silent else [])]
         self._predictions = f"{clickhouse.database}.predictions WHERE model = {quote(model)}"
-        self._condition, loss = loss_of(kind, outcome)
-        if not waits:
-            self._condition = f"action_ts IS NOT NULL AND {self._condition}"
+        condition, loss = loss_of(kind, outcome)
+        self._condition = condition if self._silent else f"action_ts IS NOT NULL AND {condition}"
         of_row = ", ".join(f"segments[{quote(key)}]" for key in segments)
-        self._known = f"toUnixTimestamp64Micro({_known(outcome)})"
-        self._columns = f"prediction_id, {self._known} AS known_us, toFloat64({loss}) AS loss, "
+        self._columns = f"prediction_id, toUnixTimestamp64Micro(at) AS known_us, toFloat64({loss}) AS loss, "
         self._columns += f"CAST([{of_row}], 'Array(String)') AS of_row"
 
     def new(self, from_us: int, until_us: int, written_ms: Mapping[int, int]) -> tuple[list[Loss], int]:
@@ -91,11 +94,12 @@ class _Rows:
             f"SELECT * FROM {self._table} WHERE {self._of} "
             f"AND prediction_ts >= {instant(max(0, from_us - self._window_us))} "
             f"AND ({' OR '.join(self._stands_in)} OR {_written(written_ms)}) "
-            f"ORDER BY revision DESC LIMIT 1 BY {self._label}"
+            "ORDER BY revision DESC LIMIT 1 BY prediction_id"
         )
+        known = _when_known(self._database, self._outcome, visible, _written(written_ms))
         rows = self._clickhouse.rows(
-            f"SELECT * FROM (SELECT {self._columns} FROM ({visible}) WHERE status != 'pending' AND {self._condition} "
-            f"AND {self._known} > {from_us} AND {self._known} <= {until_us} "
+            f"SELECT * FROM (SELECT {self._columns} FROM {known} WHERE status != 'pending' "
+            f"AND {self._condition} AND known_us > {from_us} AND known_us <= {until_us} "
             f"ORDER BY known_us LIMIT {MOST_AT_ONCE} WITH TIES) ORDER BY known_us, prediction_id, loss"
         )
         end_us = rows[-1][1] if len(rows) >= MOST_AT_ONCE else until_us
@@ -104,30 +108,45 @@ class _Rows:
     def late(self, cursor: Cursor, written_ms: Mapping[int, int]) -> tuple[list[Loss], int]:
         """Written since the cursor and known before it; and until when (ms) that was written.
 
-        A label that was written before, by a flush that was torn, in an earlier revision or by a worker that repeats
-        what may not be published, was taken then. Of a prediction that came since, nothing was.
+        A label of which there was an action before was taken then, and one that was written before, by a flush that was
+        torn, in an earlier revision or by a worker that repeats what may not be published. Of a prediction that came
+        since, nothing was.
         """
         since_ms = {p: cursor.written_ms.get(p, 0) for p in written_ms}
         since = f"_ingested_at > {instant(min(since_ms.values()) * 1000)} AND NOT {_written(since_ms)}"
         late = (
-            f"SELECT *, toUnixTimestamp64Milli(_ingested_at) AS ms FROM {self._table} WHERE {self._of} "
-            f"AND {since} AND {_written(written_ms)} AND (NOT ({' OR '.join(self._stands_in)}) "
+            f"SELECT * FROM {self._table} WHERE {self._of} AND {since} AND {_written(written_ms)} "
+            f"AND (NOT ({' OR '.join(self._stands_in)}) "
             f"OR _topic != '' AND prediction_id IN (SELECT prediction_id FROM {self._predictions} AND {since})) "
-            f"AND status != 'pending' AND {self._condition} "
-            f"AND {self._known} <= {cursor.known_us}"
+            f"AND status != 'pending' AND {self._condition}"
         )
-        taken = (
-            f"SELECT {self._label} FROM {self._table} WHERE {self._of} AND {_written(since_ms)} "
-            f"AND prediction_id IN (SELECT prediction_id FROM ({late})) AND status != 'pending' AND {self._condition}"
-        )
+        known = _when_known(self._database, self._outcome, late, _written(written_ms))
         rows = self._clickhouse.rows(
-            f"SELECT * FROM (SELECT {self._columns}, ms FROM ({late}) WHERE ({self._label}) NOT IN ({taken}) "
-            f"ORDER BY ms, revision DESC LIMIT 1 BY {self._label}) "
+            f"SELECT * FROM (SELECT {self._columns}, toUnixTimestamp64Milli(_ingested_at) AS ms "
+            f"FROM {known} WHERE known_us <= {cursor.known_us} "
+            f"AND prediction_id NOT IN ({self._taken(cursor.known_us, since_ms, late)}) "
+            "ORDER BY ms, revision DESC LIMIT 1 BY prediction_id) "
             f"ORDER BY ms LIMIT {MOST_AT_ONCE} WITH TIES"
         )
         rows = sorted(rows, key=lambda row: (row[4], *row[1::-1], row[2]))
         end_ms = rows[-1][4] if len(rows) >= MOST_AT_ONCE else max(written_ms.values())
         return [Loss(known_us, id_, loss, tuple(of)) for id_, known_us, loss, of, _ in rows], end_ms
+
+    def _taken(self, known_us: int, written_ms: Mapping[int, int], rows: str) -> str:
+        """SQL of ids, of those of the rows, that had a label by then: by a row that is there still, or by an action."""
+        among = f"{_written(written_ms)} AND prediction_id IN (SELECT prediction_id FROM ({rows}))"
+        last = f"p.ts + toIntervalMicrosecond({self._window_us})" if _waits(self._outcome) else instant(known_us)
+        acted = (
+            "SELECT a.prediction_id FROM "
+            f"(SELECT * FROM {self._database}.actions WHERE {_counts(self._outcome)} AND {among}) AS a "
+            f"INNER JOIN (SELECT * FROM {self._predictions} AND {among}) AS p ON a.prediction_id = p.prediction_id "
+            f"WHERE a.ts <= {last}"
+        )
+        answered = (
+            f"SELECT prediction_id FROM {self._table} WHERE {self._of} AND {among} AND status != 'pending' "
+            f"AND {self._condition}"
+        )
+        return f"{acted} UNION ALL {answered}" if self._silent else acted
 
 
 def _written(written_ms: Mapping[int, int]) -> str:
@@ -138,11 +157,31 @@ def _written(written_ms: Mapping[int, int]) -> str:
     return f"({within})"
 
 
-def _known(outcome: Outcome) -> str:
-    """SQL of the instant from which on a label counts."""
-    if outcome.on_timeout is OnTimeout.NEGATIVE:
-        return f"prediction_ts + toIntervalMicrosecond({outcome.window // timedelta(microseconds=1)})"
-    return "assumeNotNull(action_ts)"
+def _waits(outcome: Outcome) -> bool:
+    """Whether a label counts from the end of its window on: it is a part, or of one kind, before."""
+    return outcome.on_timeout is OnTimeout.NEGATIVE or outcome.combine in (Combine.SUM, Combine.MAX)
+
+
+def _counts(outcome: Outcome) -> str:
+    """SQL condition that an action may count."""
+    named = f"name IN ({quoted(outcome.actions)})" if outcome.actions else "1"
+    return f"{named} AND class != 'ignored'"
+
+
+def _when_known(database: str, outcome: Outcome, rows: str, visible: str = "1") -> str:
+    """SQL of these rows of feedback with `at`, the instant from which on their label counts, by `visible` actions."""
+    if _waits(outcome):
+        window_us = outcome.window // timedelta(microseconds=1)
+        return f"(SELECT *, prediction_ts + toIntervalMicrosecond({window_us}) AS at FROM ({rows}))"
+    firsts = (
+        f"SELECT prediction_id AS acted_on, min(ts) AS first_ts FROM {database}.actions WHERE {_counts(outcome)} "
+        f"AND {visible} AND prediction_id IN (SELECT prediction_id FROM ({rows}) WHERE n_actions > 1) GROUP BY acted_on"
+    )
+    return (
+        "(SELECT f.*, if(f.n_actions > 1 AND a.acted_on != '', least(assumeNotNull(f.action_ts), a.first_ts), "
+        "assumeNotNull(f.action_ts)) AS at "
+        f"FROM ({rows}) AS f LEFT JOIN ({firsts}) AS a ON f.prediction_id = a.acted_on)"
+    )
 
 
 def losses_as_rows(database: str, model: str, outcome: Outcome, kind: Kind, since_us: int) -> str:
@@ -154,15 +193,18 @@ def losses_as_rows(database: str, model: str, outcome: Outcome, kind: Kind, sinc
     condition, loss = loss_of(kind, outcome)
     label = {Kind.REGRESSION: "label_value", Kind.MULTICLASS: "NULL"}.get(kind, is_positive(outcome.positive))
     window_us = outcome.window // timedelta(microseconds=1)
-    at = _known(outcome)
     if outcome.on_timeout is not OnTimeout.NEGATIVE:
         condition = f"action_ts IS NOT NULL AND {condition}"
+    acted = "" if _waits(outcome) else f"AND assumeNotNull(action_ts) >= {instant(since_us)} "
+    rows = (
+        f"SELECT * FROM {database}.feedback_current WHERE model = {quote(model)} AND outcome = {quote(outcome.name)} "
+        f"AND prediction_ts >= {instant(since_us - window_us)} {acted}AND {condition}"
+    )
     # Not by its name where the condition means the label as text.
     return (
-        f"(SELECT prediction_id, at, loss, number AS label, version, segments FROM (SELECT prediction_id, {at} AS at, "
+        f"(SELECT prediction_id, at, loss, number AS label, version, segments FROM (SELECT prediction_id, at, "
         f"toFloat64({loss}) AS loss, toFloat64({label}) AS number, version, segments "
-        f"FROM {database}.feedback_current WHERE model = {quote(model)} AND outcome = {quote(outcome.name)} "
-        f"AND prediction_ts >= {instant(since_us - window_us)} AND at >= {instant(since_us)} AND {condition}))"
+        f"FROM {_when_known(database, outcome, rows)} WHERE at >= {instant(since_us)}))"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
 from loopwatch.stream_processors.monitor.reached import Reached
@@ -35,6 +36,10 @@ class Answer(Struct, frozen=True):
     segments: tuple[tuple[str, str], ...] = ()
     action_id: str = "a"
     recomputed: bool = False
+
+    def late(self) -> "Answer":
+        """The same, when its window had been closed without one."""
+        return msgspec.structs.replace(self, was_expired=True)
 
     @property
     def revision(self) -> int:
@@ -72,6 +77,7 @@ class Workers:
         self._now = datetime.now(UTC).replace(microsecond=0)
         self._predictions = predictions
         self._stored = set[str]()
+        self._acted = set[tuple[str, str]]()
         self._written_ms: dict[int, int] = {}
         self._settled_us: dict[int, int] = {}
 
@@ -88,9 +94,24 @@ class Workers:
                     "_partition": [each.partition for each in new.values()], "_ingested_at": [self._now] * len(new),
                 }  # fmt: skip
                 self._insert("predictions", columns)
+            self._act([answer for answer in answers if answer.acted is not None])
             rows = [answer.row(self._model, self._outcome, self._now) for answer in answers]
             self._insert("feedback", {name: [row[name] for row in rows] for name in rows[0]})
         return self._now
+
+    def _act(self, answers: Sequence[Answer]) -> None:
+        """The deciding action of each, as far as it is not there."""
+        new = {(each.prediction_id, each.action_id): each for each in answers}
+        new = {key: each for key, each in new.items() if key not in self._acted}
+        self._acted |= new.keys()
+        if new:
+            columns = {
+                "prediction_id": [id_ for id_, _ in new], "action_id": [id_ for _, id_ in new],
+                "name": ["label"] * len(new), "ts": [at(each.acted or 0.0) for each in new.values()],
+                "model": [self._model] * len(new), "class": ["matched"] * len(new),
+                "_partition": [each.partition for each in new.values()], "_ingested_at": [self._now] * len(new),
+            }  # fmt: skip
+            self._insert("actions", columns)
 
     def commit(self, partition: int, watermark: float, written: datetime | None = None) -> None:
         """The ledger row that ends a flush: timeouts due by the watermark (seconds since `BEGIN`) are stored."""

@@ -39,7 +39,7 @@ def without_merges(clickhouse_url: str) -> Iterator[ClickHouse]:
 @pytest.fixture
 def clickhouse(without_merges: ClickHouse) -> ClickHouse:
     """Empty, since what is not merged is slow to read."""
-    for table in ("feedback", "predictions", "panes", "pane_names", "ledger"):
+    for table in ("feedback", "predictions", "actions", "panes", "pane_names", "ledger"):
         without_merges.command(f"TRUNCATE TABLE {without_merges.database}.{table}")
     return without_merges
 
@@ -212,6 +212,120 @@ def test_nothing_is_taken_that_some_partition_has_not_settled(clickhouse: ClickH
     workers.commit(1, 900, late)
     take_all(clickhouse, model, UNLABELLED, cursor, workers.reached(), taken)
     assert [loss.prediction_id for loss in taken[11:]] == ["later"]
+
+
+LATEST = Outcome("answer", window=timedelta(seconds=WINDOW_S), combine=Combine.LAST)
+TOTAL = Outcome("answer", window=timedelta(seconds=WINDOW_S), combine=Combine.SUM)
+BEST = Outcome("answer", window=timedelta(seconds=WINDOW_S), combine=Combine.MAX)
+
+
+class Hearing:
+    """What is taken of an outcome, by prediction: seconds since the beginning and loss. Merges fold all rows."""
+
+    def __init__(self, clickhouse: ClickHouse, outcome: Outcome) -> None:
+        self._clickhouse = clickhouse
+        self._outcome = outcome
+        self._model = f"m{uuid.uuid4().hex}"
+        self._cursor = Cursor()
+        self.workers = Workers(clickhouse, self._model)
+        self.heard: list[tuple[str, float, float]] = []
+
+    def flush(self, watermark: float, *answers: Answer) -> None:
+        self.workers.commit(0, watermark, self.workers.store(answers))
+
+    def listen(self) -> None:
+        """Take what there is, from what merges leave."""
+        for table in ("feedback", "actions"):
+            self._clickhouse.command(f"OPTIMIZE TABLE {self._clickhouse.database}.{table} FINAL")
+        while True:
+            found, moved = new_losses(
+                self._clickhouse, self._model, self._outcome, Kind.REGRESSION, [], self._cursor, self.workers.reached()
+            )
+            self.heard += [(loss.prediction_id, seconds_us(loss) / 1e6, loss.loss) for loss in found]
+            if moved == self._cursor:
+                return
+            self._cursor = moved
+
+
+@pytest.fixture
+def merged(without_merges: ClickHouse, clickhouse: ClickHouse) -> Iterator[ClickHouse]:
+    """Empty, and rows are folded."""
+    without_merges.command(f"SYSTEM START MERGES {clickhouse.database}.feedback")
+    yield clickhouse
+    without_merges.command(f"SYSTEM STOP MERGES {clickhouse.database}.feedback")
+
+
+def revisions(*labels: float, first: bool = False) -> list[Answer]:
+    """Of one prediction at 0, predicted 1: an action every 100 s; the first of them decides, or the latest."""
+    return [
+        Answer("p", 0.0, 100.0 if first else 100.0 * n, label, n_actions=n, action_id="a1" if first else f"a{n}")
+        for n, label in enumerate(labels, 1)
+    ]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+@pytest.mark.parametrize(("outcome", "loss"), [(TOTAL, 6.0), (BEST, 6.0)], ids=["sum", "max"])
+def test_what_several_actions_make_is_heard_when_it_is_whole(
+    merged: ClickHouse, outcome: Outcome, loss: float, together: bool
+) -> None:
+    hearing = Hearing(merged, outcome)
+    for n, answer in enumerate(revisions(2.0, 4.0, 7.0), 1):
+        hearing.flush(150.0 * n, answer)
+        if not together:
+            hearing.listen()
+    assert hearing.heard == []
+    hearing.flush(700.0, Answer("q", 650.0, None, None))
+    hearing.listen()
+    assert hearing.heard == [("p", 600.0, loss)]
+    # In its window, and here when that has been heard.
+    hearing.flush(800.0, Answer("p", 0.0, 500.0, 9.0, n_actions=4, action_id="a4"))
+    hearing.listen()
+    assert len(hearing.heard) == 1
+
+
+@pytest.mark.parametrize("outcome", [TOTAL, BEST], ids=["sum", "max"])
+def test_what_comes_when_the_window_is_over_is_heard_late_and_once(merged: ClickHouse, outcome: Outcome) -> None:
+    hearing = Hearing(merged, outcome)
+    hearing.flush(700.0, Answer("p", 0.0, None, None))
+    hearing.listen()
+    assert hearing.heard == []
+    for n, answer in enumerate(revisions(3.0, 5.0), 1):
+        hearing.flush(700.0 + n, answer.late())
+        hearing.listen()
+    assert hearing.heard == [("p", 600.0, 2.0)]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_a_label_is_heard_with_its_first_action_and_never_again(merged: ClickHouse, first: bool) -> None:
+    hearing = Hearing(merged, UNLABELLED if first else LATEST)
+    for n, answer in enumerate(revisions(2.0, 4.0, 7.0, first=first), 1):
+        hearing.flush(150.0 * n, answer)
+        hearing.listen()
+    assert hearing.heard == [("p", 100.0, 1.0)]
+
+
+def test_of_actions_that_came_together_the_last_is_heard_at_the_time_of_the_first(merged: ClickHouse) -> None:
+    hearing = Hearing(merged, LATEST)
+    for answer in revisions(2.0, 4.0):
+        hearing.flush(50.0, answer)
+    hearing.listen()
+    assert hearing.heard == []
+    hearing.flush(150.0)
+    hearing.listen()
+    assert hearing.heard == [("p", 100.0, 3.0)]
+    hearing.flush(900.0)
+    hearing.listen()
+    assert len(hearing.heard) == 1
+
+
+def test_a_label_that_waits_for_silence_is_heard_once_though_actions_go_on(merged: ClickHouse) -> None:
+    hearing = Hearing(merged, NEGATIVE)
+    hearing.flush(150.0, *revisions(2.0))
+    hearing.flush(700.0)
+    hearing.listen()
+    hearing.flush(800.0, Answer("p", 0.0, 500.0, 4.0, n_actions=2, action_id="a2"))
+    hearing.listen()
+    assert hearing.heard == [("p", 600.0, 1.0)]
 
 
 def test_what_is_recomputed_stands_for_what_was_taken(clickhouse: ClickHouse) -> None:
