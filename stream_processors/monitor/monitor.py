@@ -2,7 +2,8 @@
 
 A signal is out only behind the state of the detector that found it: first the state is stored, with the signal in it,
 then the signal, in ClickHouse and on Kafka. A worker that takes over goes on from the state, and lets out what may not
-be out yet; it has the same id, and counts as the same one.
+be out yet; it has the same id, and counts as the same one. So does a worker whose partition was another's for a while:
+what it has in memory of its models is behind then.
 """
 
 import time
@@ -92,6 +93,8 @@ class Monitor:
         self._publish = publish
         self._now = now
         self._watched: dict[str, dict[str, _Watched]] = {}
+        self._claims: dict[str, int] = {}
+        """Of the home partition of each model, when its states were read."""
         self._turn = 0
         self.is_behind = False
         """Whether the last tick left something to do."""
@@ -128,9 +131,11 @@ class Monitor:
         return done
 
     def _own(self, names: Collection[str]) -> None:
-        for name in self._watched.keys() - names:
-            del self._watched[name]
+        for name in list(self._watched):
+            if name not in names or self._is_behind_others(name):
+                del self._watched[name]
         new = names - self._watched.keys()
+        self._claims |= {name: self._claims_now(name) for name in new}
         saved = read_states(self._clickhouse, new)
         for name in sorted(names):
             watched = self._watched.setdefault(name, {})
@@ -154,11 +159,20 @@ class Monitor:
         watched[name] = _Watched(watch, made_of, () if before is None else before.unpublished)
         log.info("monitor rebuilt", model=model, monitor=name, how=watch.rebuilt)
 
+    def _is_behind_others(self, name: str) -> bool:
+        """Whether another worker may have moved the states of a model on since they were read."""
+        return self._claims[name] != self._claims_now(name)
+
+    def _claims_now(self, name: str) -> int:
+        return self._inserter.fence.claims(self._models.home(name))
+
     def _advance(self, name: str, until: Reached) -> int:
         home, done = self._models.home(name), 0
         for each in self._watched[name].values():
             now = self._now()
             each.unpublished += tuple(each.watch.advance(until))
+            if self._is_behind_others(name):
+                break
             if each.unpublished:
                 self._store([(name, each)], now)
                 store_signals(self._inserter, each.unpublished, {home}, now)
@@ -177,7 +191,7 @@ class Monitor:
                 (name, each)
                 for name, watched in self._watched.items()
                 for each in watched.values()
-                if each.watch.reached_us != each.stored_us and now >= each.next_at
+                if each.watch.reached_us != each.stored_us and now >= each.next_at and not self._is_behind_others(name)
             ],
             now,
         )

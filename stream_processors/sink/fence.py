@@ -6,6 +6,7 @@ insert fail on the server.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from ...infra.clickhouse import ClickHouse, quote
@@ -22,6 +23,7 @@ class Fence:
         self._clickhouse = clickhouse
         self._topic = topic
         self.owner = owner
+        self._claims: Counter[int] = Counter()
 
     def claim(self, partition: int) -> None:
         """Take a partition over; when this returns no other worker's insert can be stored any more.
@@ -30,6 +32,7 @@ class Fence:
             ServiceUnavailable: ClickHouse does not answer, or another worker keeps claiming the partition.
         """
         table = f"{self._clickhouse.database}.fences"
+        self._claims[partition] += 1
         for _ in range(20):
             self._clickhouse.command(
                 f"INSERT INTO {table} (_topic, partition, epoch, owner, claimed_at) "
@@ -40,6 +43,7 @@ class Fence:
             )
             if self.holds(partition):
                 self._let_running_inserts_end()
+                self._claims[partition] += 1
                 return
         raise ServiceUnavailable(
             self._clickhouse.address, f"partition {partition} could not be claimed for {self.owner}"
@@ -56,6 +60,13 @@ class Fence:
             if time.monotonic() - began > _LONGEST_INSERT_S:
                 raise ServiceUnavailable(self._clickhouse.address, "inserts of a former owner do not end")
             time.sleep(_POLL_S)
+
+    def claims(self, partition: int) -> int:
+        """Another number than before: somebody else may have had the partition, or may still write for it.
+
+        It goes on when a claim begins, and when it is done. What was read before that may be outdated.
+        """
+        return self._claims[partition]
 
     def holds(self, partition: int) -> bool:
         """Whether this worker's claim is still the last one: nobody else wrote for the partition since."""

@@ -325,6 +325,60 @@ def test_who_lost_a_model_lets_nothing_out(stored: Stored, through: Run) -> None
     assert stored.signals() == through.signals
 
 
+def test_who_lost_a_model_and_has_it_again_goes_on_from_what_others_found(stored: Stored, through: Run) -> None:
+    stored.begin()
+    out: list[list[Signal]] = [[], []]
+    inserter = stored.inserter("back again")
+    back = stored.monitor(out[0].extend, inserter=inserter)
+    stored.workers.commit(0, 24 * 3600.0)
+    watch(back)
+    between = stored.monitor(out[1].extend, owner="between")
+    for hour in WATERMARKS_H[3:-2]:
+        stored.workers.commit(0, hour * 3600.0)
+        watch(between)
+    assert out[1]
+    for partition in range(PARTITIONS):
+        inserter.fence.claim(partition)
+    for hour in WATERMARKS_H[-2:]:
+        stored.workers.commit(0, hour * 3600.0)
+        watch(back)
+    said = [how for how, reached in stored.rows("monitors FINAL", "rebuilt, reached_us") if reached]
+    assert all("from its state of" in how for how in said), said
+    assert {(signal.signal_id, signal.until): signal for signal in (*out[0], *out[1])} == through.contents
+    assert stored.signals() == through.signals
+
+
+def test_a_model_that_is_lost_in_the_middle_of_a_tick_is_left_alone(stored: Stored) -> None:
+    stored.begin()
+    out: list[Signal] = []
+    inserter = stored.inserter("in the middle")
+    monitor = stored.monitor(out.extend, inserter=inserter)
+    stored.workers.commit(0, 24 * 3600.0)
+    watch(monitor)
+    kept = stored.rows("monitors FINAL ORDER BY monitor", "monitor, reached_us")
+    stored.workers.commit(0, HOURS * 3600.0)
+    for watched in monitor._watched[MODEL].values():
+
+        def advance(until: Any, watch: Any = watched.watch) -> list[Signal]:
+            # Somebody else has it, and the next moment we do again.
+            for partition in range(PARTITIONS):
+                inserter.fence.claim(partition)
+            return type(watch).advance(watch, until)
+
+        watched.watch.advance = advance  # pyright: ignore[reportAttributeAccessIssue]
+    out.clear()
+    assert monitor.tick() == 0
+    assert out == []
+    assert stored.rows("monitors FINAL ORDER BY monitor", "monitor, reached_us") == kept
+
+
+def watch(monitor: Monitor) -> None:
+    """All that there is."""
+    monitor.tick()
+    while monitor.is_behind:
+        monitor.tick()
+
+
 @pytest.mark.parametrize(
     "damage", ['{"state":', "{}", '{"state":{}}', '{"state":[]}', '{"state":{"watched":1},"unpublished":[{}]}']
 )
