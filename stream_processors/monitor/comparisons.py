@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -53,8 +53,35 @@ class _Before(NamedTuple):
     stretch: tuple[datetime, datetime] | None
 
 
+class _Answer(NamedTuple):
+    """What a comparison of one series of a slice says, and what was compared."""
+
+    slice: Slice
+    series: Series
+    drift: Drift
+    before: _Before
+    now: Side
+
+    @property
+    def key(self) -> Key:
+        """Of what it is the answer to, in each window."""
+        return _key(self.slice, self.series, self.drift.question)
+
+
+class _Comparing(NamedTuple):
+    """A window on its way: what was found, and what finds the rest."""
+
+    start: int
+    found: list[_Answer]
+    rest: Iterator[_Answer]
+
+
 class DriftMonitor:
-    """Compares the windows that are over, one after the other, each once. One thread at a time."""
+    """Compares the windows that are over, one after the other, each once. One thread at a time.
+
+    A turn ends between two series of a window, and the next one goes on there. What is decided is decided of a whole
+    window: a state says nothing of one that is on its way, and whoever goes on from it begins that window anew.
+    """
 
     def __init__(
         self,
@@ -75,6 +102,7 @@ class DriftMonitor:
         self._next: int | None = None
         self._usual: dict[Key, Usual] = {}
         self._episodes: Episodes[Key] = Episodes(LEVEL)
+        self._comparing: _Comparing | None = None
         self._panes = PaneReader(clickhouse, model)
         self._keep = keep
         self.is_behind = False
@@ -94,7 +122,7 @@ class DriftMonitor:
         return (self._next or 0) * _SECOND_US
 
     def advance(self, reached: Reached) -> list[Signal]:
-        """Compare windows that are over, for some seconds at most; returns what drifted."""
+        """Compare windows that are over, for some seconds and a series at most; returns what drifted."""
         size = self._window.size_s
         if self._next is None:
             first = first_step(self._clickhouse, self._model, _HOUR_S)
@@ -104,14 +132,17 @@ class DriftMonitor:
         end = min(reached.everywhere_us // _SECOND_US, self._next + _WINDOWS_AHEAD * size) // size * size
         rows: list[Compared] = []
         signals: list[Signal] = []
-        began = time.monotonic()
+        until_s = time.monotonic() + _AT_ONCE_S
         for start in self._asked_for(self._next, end):
-            if time.monotonic() - began > _AT_ONCE_S:
+            window = self._compare(start, until_s)
+            if window is None:
                 break
-            compared, drifted = self._compare(start)
+            compared, drifted = self._decide(window)
             rows += compared
             signals += drifted
             self._next = start + size
+            if time.monotonic() >= until_s:
+                break
         else:
             self._next = max(self._next, end)
         self._keep(rows)
@@ -146,48 +177,61 @@ class DriftMonitor:
         self._usual, self._episodes, self._next = usual, episodes, first
         self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
-    def _compare(self, start: int) -> tuple[list[Compared], list[Signal]]:
+    def _compare(self, start: int, until_s: float) -> _Comparing | None:
+        """Go on with a window until the clock says so; None if something may be left then."""
+        window, self._comparing = self._comparing, None
+        if window is None or window.start != start:
+            window = _Comparing(start, [], self._compared(start))
+        for answer in window.rest:
+            window.found.append(answer)
+            if time.monotonic() >= until_s:
+                self._comparing = window
+                return None
+        return window
+
+    def _compared(self, start: int) -> Iterator[_Answer]:
         since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
-        made, whole = self._panes.read(Stretch(self._model, since, until))
-        found: list[tuple[Slice, Series, Drift, _Before, Side]] = []
         for slice_ in self._slices(since, until):
-            now = whole
-            if slice_ != ALL:
-                made, now = self._panes.read(Stretch(self._model, since, until, slice=slice_))
+            made, now = self._panes.read(Stretch(self._model, since, until, slice=slice_))
             before = self._reference(slice_, since)
             for series in sorted(before.side, key=lambda each: (each.is_feature, each.name)):
                 if not (series.is_feature and series.name in self._config.ignore):
                     answers = self._answers(slice_, series, before.side[series], now.get(series, Counted(made)))
-                    found += [(slice_, series, drift, before, now) for drift in answers]
-        decided = decide([drift for _, _, drift, _, _ in found], LEVEL)
-        sizes: list[float | None] = []
-        drifted: dict[Key, float] = {}
-        for (slice_, series, *_), drift in zip(found, decided, strict=True):
-            key = _key(slice_, series, drift.question)
-            sizes.append(None)
-            drifts = drift.drifted
-            if self._config.reference.moves and not math.isnan(drift.effect):
-                # Those that are compared go to the end: what is not any more is forgotten first.
-                usual = self._usual[key] = self._usual.pop(key, None) or Usual(self._window.size_s)
-                sizes[-1] = usual.size
-                drifts = drifts and usual.is_unusual(drift.effect)
-                usual.add(drift.effect, drifted=drifts)
-            if drifts and drift.q_value is not None:
-                drifted[key] = drift.q_value
-        told = self._episodes.see(drifted, micros_of(since), micros_of(until), partial(self._signal_id, start))
-        signals: list[Signal] = []
-        rows: list[Compared] = []
-        for (slice_, series, _, before, now), drift, size in zip(found, decided, sizes, strict=True):
-            key = _key(slice_, series, drift.question)
-            row = Compared(since, before.stretch, slice_, series, drift, size, key in drifted, key in told)
-            rows.append(row)
-            if episode := told.get(key):
-                signals.append(
-                    drift_signal(self._clickhouse, self._model, row, episode, before.side[series], now.get(series))
-                )
+                    yield from (_Answer(slice_, series, drift, before, now) for drift in answers)
+
+    def _decide(self, window: _Comparing) -> tuple[list[Compared], list[Signal]]:
+        """What a window shows that was compared as a whole."""
+        since, until = (from_micros(s * _SECOND_US) for s in (window.start, window.start + self._window.size_s))
+        decided = decide([answer.drift for answer in window.found], LEVEL)
+        noted = [self._note(answer.key, drift) for answer, drift in zip(window.found, decided, strict=True)]
         for key in list(islice(self._usual, max(0, len(self._usual) - _MOST_USUAL))):
             del self._usual[key]
+        drifted = {
+            answer.key: drift.q_value
+            for answer, drift, (is_unusual, _) in zip(window.found, decided, noted, strict=True)
+            if is_unusual and drift.q_value is not None
+        }
+        told = self._episodes.see(drifted, micros_of(since), micros_of(until), partial(self._signal_id, window.start))
+        signals: list[Signal] = []
+        rows: list[Compared] = []
+        for answer, drift, (is_unusual, size) in zip(window.found, decided, noted, strict=True):
+            key, series, before = answer.key, answer.series, answer.before
+            row = Compared(since, before.stretch, answer.slice, series, drift, size, is_unusual, key in told)
+            rows.append(row)
+            if episode := told.get(key):
+                of = before.side[series], answer.now.get(series)
+                signals.append(drift_signal(self._clickhouse, self._model, row, episode, *of))
         return rows, signals
+
+    def _note(self, key: Key, drift: Drift) -> tuple[bool, float | None]:
+        """Whether it drifted by more than what comes and goes, and how large that is; takes note of it."""
+        if not self._config.reference.moves or math.isnan(drift.effect):
+            return drift.drifted, None
+        # Those that are compared go to the end: what is not any more is forgotten first.
+        usual = self._usual[key] = self._usual.pop(key, None) or Usual(self._window.size_s)
+        size, is_unusual = usual.size, drift.drifted and usual.is_unusual(drift.effect)
+        usual.add(drift.effect, drifted=is_unusual)
+        return is_unusual, size
 
     def _signal_id(self, start: int, key: Key) -> str:
         return signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start * _SECOND_US)

@@ -15,8 +15,12 @@ from loopwatch.schemas.config import parse_config
 from loopwatch.schemas.errors import FencedError, ServiceUnavailable
 from loopwatch.schemas.outcomes import LoopwatchConfig
 from loopwatch.schemas.signals import Signal, SignalKind
+from loopwatch.stream_processors.evaluate.panes import Stretch
 from loopwatch.stream_processors.live.evaluator import Evaluator
-from loopwatch.stream_processors.monitor import states
+from loopwatch.stream_processors.monitor import comparisons, states
+from loopwatch.stream_processors.monitor.comparisons import AUTOMATIC, DriftMonitor
+from loopwatch.stream_processors.monitor.counted import PaneReader, Side
+from loopwatch.stream_processors.monitor.drift_rows import Compared
 from loopwatch.stream_processors.monitor.monitor import Monitor
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
@@ -272,6 +276,40 @@ def test_each_comparison_is_a_row(through: Run) -> None:
     drifted = {aware(row["window_start"]) for row in whole if row["drifted"]}
     assert drifted == {at(h * 3600) for h in range(SHIFTED_H, HOURS)}
     assert all((row["reason"] == "drifted") == row["drifted"] for row in rows)
+
+
+def test_a_turn_ends_between_two_series_of_a_window(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.begin()
+    stored.workers.commit(0, 6 * 3600.0)
+    drift = CONFIG.for_model(MODEL).monitoring.drift
+    assert drift is not None
+
+    def drift_monitor(rows: list[Compared], state: dict[str, Any] | None = None) -> DriftMonitor:
+        return DriftMonitor(stored.clickhouse, MODEL, drift, AUTOMATIC[0], ["country"], rows.extend, state)
+
+    at_once: list[Compared] = []
+    drift_monitor(at_once).advance(stored.workers.reached())
+    reads: list[int] = []
+    read = PaneReader.read
+
+    def counted(self: PaneReader, stretch: Stretch) -> tuple[int, Side]:
+        reads[-1] += 1
+        return read(self, stretch)
+
+    monkeypatch.setattr(PaneReader, "read", counted)
+    monkeypatch.setattr(comparisons, "_AT_ONCE_S", 0.0)
+    by_slices: list[Compared] = []
+    monitor = drift_monitor(by_slices)
+    while monitor.is_behind or not reads:
+        reads.append(0)
+        monitor.advance(stored.workers.reached())
+        if len(reads) % 100 == 0:
+            # Whoever goes on from a state begins the window anew that was on its way.
+            monitor = drift_monitor(by_slices, msgspec.json.decode(msgspec.json.encode(monitor.state())))
+            monitor.is_behind = True
+    assert max(reads) == 2
+    assert len(reads) >= len(at_once)
+    assert list(map(repr, by_slices)) == list(map(repr, at_once))
 
 
 def test_a_monitor_that_is_dropped_after_each_tick_finds_the_same(stored: Stored, through: Run) -> None:
