@@ -75,6 +75,10 @@ class _Watched(Struct):
     next_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_Wanted = tuple[tuple[str, object], Callable[[dict[str, Any] | None], Watch]]
+"""The name of a monitor and what it is made of, and how it is made from a state."""
+
+
 class Monitor:
     """Watches models. One thread at a time may use it."""
 
@@ -134,30 +138,24 @@ class Monitor:
         for name in list(self._watched):
             if name not in names or self._is_behind_others(name):
                 del self._watched[name]
-        new = names - self._watched.keys()
-        self._claims |= {name: self._claims_now(name) for name in new}
-        saved = read_states(self._clickhouse, new)
-        for name in sorted(names):
+        self._claims |= {name: self._claims_now(name) for name in names - self._watched.keys()}
+        missing = {
+            name: [each for each in self._watches(self._models[name]) if not self._has(name, each)] for name in names
+        }
+        # Also of models that are watched: what kind their labels are is known later, and may be stored before.
+        saved = read_states(self._clickhouse, [name for name, watches in missing.items() if watches])
+        for name, watches in sorted(missing.items()):
             watched = self._watched.setdefault(name, {})
-            model = self._models[name]
-            for made_of, make in self._watches(model):
-                self._watch(watched, name, made_of, make, saved)
+            for (monitor, of), make in watches:
+                before = saved.get((name, monitor))
+                watch = make(None if before is None else before.state)
+                watched[monitor] = _Watched(watch, of, () if before is None else before.unpublished)
+                log.info("monitor rebuilt", model=name, monitor=monitor, how=watch.rebuilt)
 
-    def _watch(
-        self,
-        watched: dict[str, _Watched],
-        model: str,
-        made_of: tuple[str, object],
-        make: Callable[[dict[str, Any] | None], Watch],
-        saved: dict[tuple[str, str], Saved],
-    ) -> None:
-        name, _ = made_of
-        if name in watched and watched[name].made_of == made_of:
-            return
-        before = saved.get((model, name))
-        watch = make(None if before is None else before.state)
-        watched[name] = _Watched(watch, made_of, () if before is None else before.unpublished)
-        log.info("monitor rebuilt", model=model, monitor=name, how=watch.rebuilt)
+    def _has(self, model: str, wanted: _Wanted) -> bool:
+        (monitor, of), _ = wanted
+        there = self._watched.get(model, {}).get(monitor)
+        return there is not None and there.made_of == of
 
     def _is_behind_others(self, name: str) -> bool:
         """Whether another worker may have moved the states of a model on since they were read."""
@@ -211,7 +209,7 @@ class Monitor:
         for (_, each), size in zip(chosen, sizes, strict=True):
             each.stored_us, each.next_at = each.watch.reached_us, now + _STORED_EVERY * max(1.0, size / _STORED_BYTES)
 
-    def _watches(self, model: Model) -> Iterator[tuple[tuple[str, object], Callable[[dict[str, Any] | None], Watch]]]:
+    def _watches(self, model: Model) -> Iterator[_Wanted]:
         """What of a model is watched: what a monitor is made of, its name first, and how it is made from a state."""
         config, monitoring = model.config, model.config.monitoring
         outcomes = [

@@ -386,6 +386,21 @@ def test_who_lost_a_model_and_has_it_again_goes_on_from_what_others_found(stored
     assert stored.signals() == through.signals
 
 
+def test_a_monitor_of_labels_whose_kind_is_known_later_goes_on_from_its_state(stored: Stored) -> None:
+    stored.begin()
+    stored.workers.commit(0, 24 * 3600.0)
+    watch(stored.monitor(lambda signals: None))
+    successor = stored.monitor(lambda signals: None)
+    model = successor._models[MODEL]
+    known, model.definitions = model.definitions, {}
+    watch(successor)
+    model.definitions = known
+    stored.workers.commit(0, 25 * 3600.0)
+    watch(successor)
+    said = dict(stored.rows("monitors FINAL", "monitor, rebuilt"))
+    assert "from its state of" in said["losses/answer"]
+
+
 def test_a_model_that_is_lost_in_the_middle_of_a_tick_is_left_alone(stored: Stored) -> None:
     stored.begin()
     out: list[Signal] = []
