@@ -67,6 +67,8 @@ _SLOW_S = 0.25
 _PACE = 0.001
 # Rests after a turn, in its lengths: alerts wait for metrics.
 _EVALUATION_REST, _WATCH_REST = 0.3, 1.0
+# Detectors look at models that nothing comes for so rarely.
+_QUIET_REST = timedelta(minutes=1)
 # A row is stamped before its flush is written; the retries of that come on top.
 _LONGEST_FLUSH_S = 60
 
@@ -97,7 +99,7 @@ def run_worker(settings: Settings) -> int:
         overlap=timedelta(seconds=settings.stuck_after_s + _LONGEST_FLUSH_S), stop=stop, unhurried=unhurried,
         on_written=alerting.look, slow_s=_SLOW_S, pace=_PACE,
     )  # fmt: skip
-    monitor = Monitor(unhurried, inserter, evaluator.models, SignalPublisher(settings))
+    monitor = Monitor(unhurried, inserter, evaluator.models, SignalPublisher(settings), rest=_QUIET_REST)
     server = MetricsServer(settings.metrics_host, settings.metrics_port, lambda: worker.unhealthy)
     server.start()
     log.info("worker starting", owner=inserter.fence.owner, metrics_port=server.port, partitions=topics[0].partitions)

@@ -21,6 +21,7 @@ from ...schemas.errors import FencedError, ServiceUnavailable
 from ...schemas.monitoring import NONE
 from ...schemas.signals import Signal
 from ..live.models import Model, Models
+from ..live.news import EVER
 from ..live.series import KPIS
 from ..sink.inserts import Inserter
 from .anomalies import HOUR_S, MINUTE_S, AnomalyMonitor, series_name
@@ -38,6 +39,8 @@ log = logger(__name__)
 _STORED_EVERY = timedelta(minutes=1)
 _STORED_BYTES = 100_000
 _LONGEST_S = 10.0
+# A model that nothing came for in so long is looked at once in a while, when a pause of it would become known.
+_QUIET = timedelta(seconds=30)
 
 
 class Watch(Protocol):
@@ -89,13 +92,16 @@ class Monitor:
         models: Models,
         publish: Callable[[Sequence[Signal]], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rest: timedelta = timedelta(0),
     ) -> None:
-        """`publish` returns when the signals are on the brokers."""
+        """`publish` returns when the signals are on the brokers. Models that nothing comes for may `rest` so long."""
         self._clickhouse = clickhouse
         self._inserter = inserter
         self._models = models
         self._publish = publish
         self._now = now
+        self._rest = rest
+        self._looked_at: dict[str, datetime] = {}
         self._watched: dict[str, dict[str, _Watched]] = {}
         self._claims: dict[str, int] = {}
         """Of the home partition of each model, when its states were read."""
@@ -113,7 +119,7 @@ class Monitor:
         with metrics.MONITOR_SECONDS.time():
             self._own(set(self._models))
             until = reached(self._clickhouse)
-            names = sorted(self._watched)
+            names = sorted(name for name in self._watched if not self._may_rest(name))
             began, done = time.monotonic(), 0
             for turn in range(len(names)):
                 name = names[(self._turn + turn) % len(names)]
@@ -121,12 +127,12 @@ class Monitor:
                 try:
                     done += self._advance(name, until)
                 except (FencedError, ServiceUnavailable):
-                    del self._watched[name]
+                    self._drop(name)
                     raise
                 except Exception as exc:
                     metrics.MONITOR_ERRORS.inc()
                     log.exception("monitors failed, to be rebuilt from what is stored", exc, model=name)
-                    del self._watched[name]
+                    self._drop(name)
                 if time.monotonic() - began > _LONGEST_S:
                     self._turn += turn + 1
                     break
@@ -137,7 +143,7 @@ class Monitor:
     def _own(self, names: Collection[str]) -> None:
         for name in list(self._watched):
             if name not in names or self._is_behind_others(name):
-                del self._watched[name]
+                self._drop(name)
         self._claims |= {name: self._claims_now(name) for name in names - self._watched.keys()}
         missing = {
             name: [each for each in self._watches(self._models[name]) if not self._has(name, each)] for name in names
@@ -152,6 +158,10 @@ class Monitor:
                 watched[monitor] = _Watched(watch, of, () if before is None else before.unpublished)
                 log.info("monitor rebuilt", model=name, monitor=monitor, how=watch.rebuilt)
 
+    def _drop(self, name: str) -> None:
+        del self._watched[name]
+        self._looked_at.pop(name, None)
+
     def _has(self, model: str, wanted: _Wanted) -> bool:
         (monitor, of), _ = wanted
         there = self._watched.get(model, {}).get(monitor)
@@ -164,8 +174,18 @@ class Monitor:
     def _claims_now(self, name: str) -> int:
         return self._inserter.fence.claims(self._models.home(name))
 
+    def _may_rest(self, name: str) -> bool:
+        """Whether nothing came for a model lately, nothing is left to take, and it was looked at a while ago."""
+        now = self._now()
+        return (
+            now - self._looked_at.get(name, EVER) < self._rest
+            and now - self._models[name].latest >= _QUIET
+            and not any(each.watch.is_behind for each in self._watched[name].values())
+        )
+
     def _advance(self, name: str, until: Reached) -> int:
         home, done = self._models.home(name), 0
+        self._looked_at[name] = self._now()
         for each in self._watched[name].values():
             now = self._now()
             each.unpublished += tuple(each.watch.advance(until))

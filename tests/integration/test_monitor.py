@@ -100,6 +100,8 @@ class Stored:
         config: LoopwatchConfig = CONFIG,
         inserter: Inserter | None = None,
         owner: str = "monitor",
+        now: Callable[[], datetime] | None = None,
+        rest: timedelta = timedelta(0),
     ) -> Monitor:
         """A new one, as a worker makes it."""
         inserter = inserter or self.inserter(owner)
@@ -107,7 +109,7 @@ class Stored:
             self.clickhouse, config, inserter, partitions=PARTITIONS, overlap=timedelta(minutes=5), stop=Event()
         )
         evaluator.tick(range(PARTITIONS))
-        return Monitor(self.clickhouse, inserter, evaluator.models, publish, self.now)
+        return Monitor(self.clickhouse, inserter, evaluator.models, publish, now or self.now, rest)
 
     def rows(self, source: str, columns: str = "*") -> list[Row]:
         return [
@@ -384,6 +386,31 @@ def test_who_lost_a_model_and_has_it_again_goes_on_from_what_others_found(stored
     assert all("from its state of" in how for how in said), said
     assert {(signal.signal_id, signal.until): signal for signal in (*out[0], *out[1])} == through.contents
     assert stored.signals() == through.signals
+
+
+def test_a_model_that_nothing_comes_for_is_looked_at_once_in_a_while(stored: Stored) -> None:
+    stored.begin()
+    stored.workers.commit(0, 24 * 3600.0)
+    now = [datetime.now(UTC) + timedelta(hours=1)]
+    resting = stored.monitor(lambda signals: None, now=lambda: now[0], rest=timedelta(minutes=1))
+    watch(resting)
+
+    def reached() -> int:
+        return max(each.watch.reached_us for each in resting._watched[MODEL].values())
+
+    before = reached()
+    stored.workers.commit(0, 26 * 3600.0)
+    now[0] += timedelta(seconds=59)
+    watch(resting)
+    assert reached() == before
+    resting._models[MODEL].latest = now[0]
+    watch(resting)
+    assert reached() > before
+    before = reached()
+    stored.workers.commit(0, 28 * 3600.0)
+    now[0] += timedelta(seconds=61)
+    watch(resting)
+    assert reached() > before
 
 
 def test_a_monitor_of_labels_whose_kind_is_known_later_goes_on_from_its_state(stored: Stored) -> None:
