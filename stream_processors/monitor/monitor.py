@@ -105,7 +105,6 @@ class Monitor:
         self._watched: dict[str, dict[str, _Watched]] = {}
         self._claims: dict[str, int] = {}
         """Of the home partition of each model, when its states were read."""
-        self._turn = 0
         self.is_behind = False
         """Whether the last tick left something to do."""
 
@@ -119,10 +118,10 @@ class Monitor:
         with metrics.MONITOR_SECONDS.time():
             self._own(set(self._models))
             until = reached(self._clickhouse)
-            names = sorted(name for name in self._watched if not self._may_rest(name))
+            names = [name for name in self._watched if not self._may_rest(name)]
             began, done = time.monotonic(), 0
-            for turn in range(len(names)):
-                name = names[(self._turn + turn) % len(names)]
+            # Those that waited longest first: a turn may end before all had theirs.
+            for name in sorted(names, key=lambda name: (self._looked_at.get(name, EVER), name)):
                 # One that fails may have taken half of something: it goes on from what is stored.
                 try:
                     done += self._advance(name, until)
@@ -134,7 +133,6 @@ class Monitor:
                     log.exception("monitors failed, to be rebuilt from what is stored", exc, model=name)
                     self._drop(name)
                 if time.monotonic() - began > _LONGEST_S:
-                    self._turn += turn + 1
                     break
             self._store_some()
             self.is_behind = any(each.watch.is_behind for of in self._watched.values() for each in of.values())
@@ -159,7 +157,7 @@ class Monitor:
                 log.info("monitor rebuilt", model=name, monitor=monitor, how=watch.rebuilt)
 
     def _drop(self, name: str) -> None:
-        del self._watched[name]
+        del self._watched[name], self._claims[name]
         self._looked_at.pop(name, None)
 
     def _has(self, model: str, wanted: _Wanted) -> bool:
