@@ -83,6 +83,10 @@ class _Rows:
         condition, loss = loss_of(kind, outcome)
         self._condition = condition if self._silent else f"action_ts IS NOT NULL AND {condition}"
         of_row = ", ".join(f"segments[{quote(key)}]" for key in segments)
+        # When a label counts, but for one that counts from the first of several actions on.
+        self._clock, self._behind_us = (
+            ("prediction_ts", self._window_us) if _waits(outcome) else ("assumeNotNull(action_ts)", 0)
+        )
         self._columns = f"prediction_id, toUnixTimestamp64Micro(at) AS known_us, toFloat64({loss}) AS loss, "
         self._columns += f"CAST([{of_row}], 'Array(String)') AS of_row"
 
@@ -90,9 +94,9 @@ class _Rows:
         """Known after one instant and by another; and until when that is: the order holds, at most some are taken."""
         if until_us <= from_us or not written_ms:
             return [], from_us
+        until_us = self._far_enough(from_us, until_us)
         visible = (
-            f"SELECT * FROM {self._table} WHERE {self._of} "
-            f"AND prediction_ts >= {instant(max(0, from_us - self._window_us))} "
+            f"SELECT * FROM {self._table} WHERE {self._of} AND {self._may_be_known(from_us, until_us)} "
             f"AND ({' OR '.join(self._stands_in)} OR {_written(written_ms)}) "
             "ORDER BY revision DESC LIMIT 1 BY prediction_id"
         )
@@ -105,6 +109,29 @@ class _Rows:
         end_us = rows[-1][1] if len(rows) >= MOST_AT_ONCE else until_us
         return [Loss(known_us, id_, loss, tuple(of)) for id_, known_us, loss, of in rows], end_us
 
+    def _far_enough(self, from_us: int, until_us: int) -> int:
+        """An instant by which some are known: nothing behind it is read, be there months of it."""
+        ((end_us, n),) = self._clickhouse.rows(
+            f"SELECT max(us), count() FROM (SELECT toUnixTimestamp64Micro({self._clock}) AS us FROM {self._table} "
+            f"WHERE {self._of} AND {self._after(from_us)} AND {self._by(until_us)} ORDER BY us LIMIT {MOST_AT_ONCE})"
+        )
+        return end_us + self._behind_us if n >= MOST_AT_ONCE else until_us
+
+    def _may_be_known(self, from_us: int, until_us: int) -> str:
+        """SQL condition that holds for all revisions of what is known between, and for little else: by indexes."""
+        if _waits(self._outcome):
+            return f"{self._after(from_us)} AND {self._by(until_us)}"
+        # The first of several actions may be long before the one that decides.
+        acted = f"{self._after(from_us)} AND (n_actions > 1 OR {self._by(until_us)})"
+        key = "model, outcome, prediction_ts, prediction_id"
+        return f"({key}) IN (SELECT {key} FROM {self._table} WHERE {self._of} AND {acted})"
+
+    def _after(self, us: int) -> str:
+        return f"{self._clock} > {instant(max(0, us - self._behind_us))}"
+
+    def _by(self, us: int) -> str:
+        return f"{self._clock} <= {instant(max(0, us - self._behind_us))}"
+
     def late(self, cursor: Cursor, written_ms: Mapping[int, int]) -> tuple[list[Loss], int]:
         """Written since the cursor and known before it; and until when (ms) that was written.
 
@@ -114,27 +141,26 @@ class _Rows:
         """
         since_ms = {p: cursor.written_ms.get(p, 0) for p in written_ms}
         since = f"_ingested_at > {instant(min(since_ms.values()) * 1000)} AND NOT {_written(since_ms)}"
-        late = (
+        written = (
             f"SELECT * FROM {self._table} WHERE {self._of} AND {since} AND {_written(written_ms)} "
             f"AND (NOT ({' OR '.join(self._stands_in)}) "
             f"OR _topic != '' AND prediction_id IN (SELECT prediction_id FROM {self._predictions} AND {since})) "
             f"AND status != 'pending' AND {self._condition}"
         )
-        known = _when_known(self._database, self._outcome, late, _written(written_ms))
+        known = _when_known(self._database, self._outcome, written, _written(written_ms))
         rows = self._clickhouse.rows(
             f"SELECT * FROM (SELECT {self._columns}, toUnixTimestamp64Milli(_ingested_at) AS ms "
-            f"FROM {known} WHERE known_us <= {cursor.known_us} "
-            f"AND prediction_id NOT IN ({self._taken(cursor.known_us, since_ms, late)}) "
-            "ORDER BY ms, revision DESC LIMIT 1 BY prediction_id) "
+            f"FROM {known} WHERE known_us <= {cursor.known_us} ORDER BY ms, revision DESC LIMIT 1 BY prediction_id) "
             f"ORDER BY ms LIMIT {MOST_AT_ONCE} WITH TIES"
         )
-        rows = sorted(rows, key=lambda row: (row[4], *row[1::-1], row[2]))
         end_ms = rows[-1][4] if len(rows) >= MOST_AT_ONCE else max(written_ms.values())
+        taken = self._taken(cursor.known_us, since_ms, [row[0] for row in rows]) if rows else set[str]()
+        rows = sorted((row for row in rows if row[0] not in taken), key=lambda row: (row[4], *row[1::-1], row[2]))
         return [Loss(known_us, id_, loss, tuple(of)) for id_, known_us, loss, of, _ in rows], end_ms
 
-    def _taken(self, known_us: int, written_ms: Mapping[int, int], rows: str) -> str:
-        """SQL of ids, of those of the rows, that had a label by then: by a row that is there still, or by an action."""
-        among = f"{_written(written_ms)} AND prediction_id IN (SELECT prediction_id FROM ({rows}))"
+    def _taken(self, known_us: int, written_ms: Mapping[int, int], ids: Sequence[str]) -> set[str]:
+        """Those of the ids that had a label by then: by a row that is there still, or by an action."""
+        among = f"{_written(written_ms)} AND prediction_id IN ({quoted(ids)})"
         last = f"p.ts + toIntervalMicrosecond({self._window_us})" if _waits(self._outcome) else instant(known_us)
         acted = (
             "SELECT a.prediction_id FROM "
@@ -146,7 +172,8 @@ class _Rows:
             f"SELECT prediction_id FROM {self._table} WHERE {self._of} AND {among} AND status != 'pending' "
             f"AND {self._condition}"
         )
-        return f"{acted} UNION ALL {answered}" if self._silent else acted
+        rows = self._clickhouse.rows(f"{acted} UNION ALL {answered}" if self._silent else acted)
+        return {prediction_id for (prediction_id,) in rows}
 
 
 def _written(written_ms: Mapping[int, int]) -> str:
