@@ -30,8 +30,9 @@ log = logger(__name__)
 _QUERY_TIMEOUT_S = 20.0
 _GIVE_UP_AFTER_S = 5.0
 _CLOSE_S = 5.0
-# A turn is followed by a rest of so many times its length, or of once that if there is something new: joins come first.
-_REST = 2
+# A turn of all rules is followed by a rest of so many times its length, one of those on metrics by as much: joins come
+# first.
+_REST, _REST_OF_METRICS = 2, 1
 _SETTLE_EVERY_S = 0.25
 
 
@@ -62,7 +63,7 @@ class AlertingService:
             alerting,
             Lease(self._clickhouse, fence, topic, settings.alert_lease_s),
             AlertStore(inserter),
-            lambda now: evaluate(self._clickhouse, alerting.rules, self._context, now),
+            lambda rules, now: evaluate(self._clickhouse, rules, self._context, now),
             self._deliverer,
             make,
             self._publisher.publish,
@@ -77,12 +78,13 @@ class AlertingService:
             self._thread.start()
 
     def look(self) -> None:
-        """Take the next turn soon: there is something new."""
+        """Look soon at the rules on metrics: there are new ones."""
         self._hint.set()
 
     def stop(self) -> None:
         """End the turn under way, and let another process take over."""
         self._stop.set()
+        self._hint.set()
         if self._thread.is_alive():
             self._thread.join(_QUERY_TIMEOUT_S)
         self._deliverer.close(_CLOSE_S)
@@ -94,30 +96,38 @@ class AlertingService:
         self._thread.join()
 
     def _run(self) -> None:
+        next_s = time.monotonic()
         while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                self._alerter.tick()
-                if self._alerter.holds:
-                    self._heartbeat.beat(datetime.now(UTC))
-            except Exception as exc:
-                metrics.ALERTING_ERRORS.inc()
-                log.exception("a turn of alerting failed, tried again", exc)
-            took_s = time.monotonic() - began
-            self._rest(took_s, max(self._every_s - took_s, _REST * took_s))
+            began_s = time.monotonic()
+            only_metrics = began_s < next_s
+            self._hint.clear()
+            self._turn(only_metrics=only_metrics)
+            took_s = time.monotonic() - began_s
+            if not only_metrics:
+                next_s = began_s + max(self._every_s, (1 + _REST) * took_s)
+            self._rest(_REST_OF_METRICS * took_s, next_s)
         try:
             self._alerter.close()
         except Exception as exc:
             log.warning("the lease of alerting was not given up: it expires", error=str(exc)[:300])
         self._publisher.close(_CLOSE_S)
 
-    def _rest(self, least_s: float, most_s: float) -> None:
-        """Between turns, store how tries to deliver went."""
-        began = time.monotonic()
-        while (rested_s := time.monotonic() - began) < most_s and not self._stop.is_set():
-            if rested_s >= least_s and self._hint.is_set():
+    def _turn(self, *, only_metrics: bool) -> None:
+        try:
+            self._alerter.tick(only_metrics=only_metrics)
+            if self._alerter.holds:
+                self._heartbeat.beat(datetime.now(UTC))
+        except Exception as exc:
+            metrics.ALERTING_ERRORS.inc()
+            log.exception("a turn of alerting failed, tried again", exc)
+
+    def _rest(self, least_s: float, until_s: float) -> None:
+        """Until it is time for all rules, or there are new metrics; meanwhile, store how tries to deliver went."""
+        least_until_s = time.monotonic() + least_s
+        while not self._stop.is_set() and (left_s := until_s - (now_s := time.monotonic())) > 0:
+            if now_s < least_until_s:
+                self._stop.wait(min(_SETTLE_EVERY_S, least_until_s - now_s, left_s))
+            elif self._hint.wait(min(_SETTLE_EVERY_S, left_s)):
                 break
-            self._stop.wait(min(_SETTLE_EVERY_S, most_s - rested_s))
             with contextlib.suppress(LoopwatchError):
                 self._alerter.settle()
-        self._hint.clear()

@@ -16,7 +16,7 @@ from ...schemas.alerting import Alerting, Rule
 from ...schemas.alerts import Alert, AlertState
 from ...schemas.errors import FencedError, ServiceUnavailable
 from ...schemas.notifications import HEARTBEAT, Acknowledgement, Attempt, Notice, Notification, Silence
-from .conditions.evaluate import Evaluation
+from .conditions.evaluate import Evaluation, is_of_metrics
 from .grouping import GroupKey, GroupState, due
 from .lease import Lease
 from .lifecycle import advance
@@ -65,7 +65,7 @@ class Alerter:
         alerting: Alerting,
         lease: Lease,
         store: AlertStore,
-        evaluate: Callable[[datetime], Evaluation],
+        evaluate: Callable[[Sequence[Rule], datetime], Evaluation],
         delivery: Delivery,
         notification_of: Callable[[Notice], Notification],
         publish: Callable[[list[Alert]], None],
@@ -93,12 +93,15 @@ class Alerter:
         self._all_offered = True
         self._looked_at = datetime.min.replace(tzinfo=UTC)
 
-    def tick(self) -> None:
-        """One turn. Another process holding the lease is no error, nor is ClickHouse being away."""
+    def tick(self, *, only_metrics: bool = False) -> None:
+        """One turn, of all rules or of those on metrics: there are new ones, and what else there is was just seen.
+
+        Another process holding the lease is no error, nor is ClickHouse being away.
+        """
         with metrics.ALERTING_SECONDS.time():
             now = self._now()
             try:
-                self._turn(now)
+                self._turn(now, only_metrics=only_metrics)
             except FencedError:
                 self._stand_by()
             except ServiceUnavailable as exc:
@@ -114,26 +117,29 @@ class Alerter:
             self._stand_by()
             self._lease.give_up()
 
-    def _turn(self, now: datetime) -> None:
+    def _turn(self, now: datetime, *, only_metrics: bool) -> None:
         if not self._lease.hold():
             if self.holds:
                 self._stand_by()
             return
         if not self.holds:
             self._take_over(now)
+            only_metrics = False
         self.settle()
-        self._silences = read_silences(self._clickhouse, now)
-        first_fired = min((alert.fired_at for alert in self._alerts.values() if alert.fired_at), default=now)
-        self._acknowledged = read_acknowledgements(self._clickhouse, first_fired)
-        found = self._evaluate(now)
+        if only_metrics:
+            rules, own = [rule for rule in self._rules if is_of_metrics(rule)], {BLIND.name}
+        else:
+            self._silences = read_silences(self._clickhouse, now)
+            first_fired = min((alert.fired_at for alert in self._alerts.values() if alert.fired_at), default=now)
+            self._acknowledged = read_acknowledgements(self._clickhouse, first_fired)
+            rules, own = self._alerting.rules, {BLIND.name, FAILING.name}
+        found = self._evaluate(rules, now)
         # That may have taken long.
         if not self._lease.hold():
             self._stand_by()
             return
-        own = frozenset({BLIND.name, FAILING.name})
-        self._decide(
-            Evaluation((*found.findings, *failing_findings(found.errors)), found.evaluated | own, found.errors), now
-        )
+        findings = (*found.findings, *failing_findings(found.errors))
+        self._decide(Evaluation(findings, found.evaluated | own, found.errors), now)
         self.settle()
         self._look_for_pending(now)
 

@@ -5,6 +5,9 @@ checked as it is written, so one that was only stopped for a while can't decide 
 Ages are ClickHouse's, of one clock.
 """
 
+import math
+import time
+
 from ...infra.clickhouse import ClickHouse, quote
 from ...infra.logs import logger
 from ..sink.fence import Fence
@@ -28,17 +31,25 @@ class Lease:
         self._fence = fence
         self._topic = topic
         self._lease_s = lease_s
+        self._fresh_until_s = -math.inf
 
     def hold(self) -> bool:
         """Renew the claim, or take it where nobody renews one; returns whether this process has it.
 
+        Until it is time to renew it nobody else may take it, and nobody is asked.
+
         Raises:
             ServiceUnavailable: ClickHouse doesn't answer.
         """
+        asked_s, renewed_for_s = time.monotonic(), self._lease_s / _RENEWALS
+        if asked_s < self._fresh_until_s:
+            return True
         owner, silent_s = last_holder(self._clickhouse, self._topic)
         if owner == self._fence.owner:
-            if silent_s > self._lease_s / _RENEWALS:
+            if silent_s >= renewed_for_s:
                 self._write(owner, "max(epoch)")
+                silent_s = 0.0
+            self._fresh_until_s = asked_s + renewed_for_s - silent_s
             return True
         if owner != _NOBODY and silent_s < self._lease_s:
             return False
@@ -48,6 +59,7 @@ class Lease:
 
     def give_up(self) -> None:
         """Let another process take over at once, if this one has it."""
+        self._fresh_until_s = -math.inf
         self._write(_NOBODY, "max(epoch) + 1")
 
     def _write(self, owner: str, epoch: str) -> None:

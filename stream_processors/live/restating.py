@@ -77,7 +77,9 @@ def restated(
         else:
             changed[alike].append(due)
     yield Restated(same)
-    together = [each for alike, dues in changed.items() for each in _together(alike, dues)]
+    # Small windows first: they are quick, and nobody has to wait for them.
+    by_size = sorted(changed.items(), key=lambda each: each[0].window.size_s)
+    together = [each for alike, dues in by_size for each in _together(alike, dues)]
     with in_turn((partial(_measured, clickhouse, each, stop) for each in together), at_once) as measured:
         for each, found in zip(together, measured, strict=True):
             if found is None:

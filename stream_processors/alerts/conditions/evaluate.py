@@ -104,6 +104,11 @@ def can_be_asked_of_the_past(rule: Rule) -> bool:
     return not isinstance(condition, OfPipeline | OfLedger | OfDeadLetters)
 
 
+def is_of_metrics(rule: Rule) -> bool:
+    """Whether new revisions of metrics may change what it finds, and nothing else but time."""
+    return isinstance(rule.condition, OfMetric | OfGap)
+
+
 OfRule = Callable[[Rule, Any], Found]
 
 
