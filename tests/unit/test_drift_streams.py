@@ -7,10 +7,12 @@ import pytest
 from loopwatch.detectors.drift.betting import Betting
 from loopwatch.detectors.drift.column import Column
 from loopwatch.detectors.drift.embeddings import compare_embeddings
+from loopwatch.detectors.drift.forward import forward_test
 from loopwatch.detectors.drift.multivariate import compare_rows
 from loopwatch.detectors.drift.online import OnlineFdr
 from loopwatch.detectors.drift.result import Reason
 from loopwatch.detectors.drift.text import Texts, compare_texts
+from loopwatch.detectors.drift.words import Text, texts_of
 from loopwatch.detectors.interface import SnapshotError
 from scipy import stats
 
@@ -171,6 +173,10 @@ def test_a_correlation_that_turned_is_found_where_no_column_shows_it() -> None:
     found = compare_rows(rows(400, 1), rows(300, -1))
     assert found.drifted_alone
     assert found.statistic > 0.7
+    assert found.evidence[0].name == "a · b"
+    assert (found.evidence[0].expected, found.evidence[0].seen) == (
+        pytest.approx(0.7, abs=0.1), pytest.approx(-0.7, abs=0.1),
+    )  # fmt: skip
     false = sum(compare_rows(rows(200, 1), rows(100, 1), seed=seed).drifted_alone for seed in range(20))
     assert false <= stats.binom.isf(0.001, 20, 0.05)
 
@@ -182,5 +188,65 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         compare_rows({"a": column}, {"b": column})
     with pytest.raises(ValueError, match="unequal"):
         compare_rows({"a": column, "b": column[:5]}, {"a": column, "b": column})
-    with_missing = np.where(column < 30, np.nan, column % 7)
-    assert compare_rows({"a": with_missing}, {"a": column % 7}).drifted_alone
+    assert compare_rows({"a": column, "b": column % 7}, {"a": column[:40], "b": column[:40]}).reason is Reason.TOO_FEW
+
+
+def test_what_a_column_shows_by_itself_does_not_show_in_rows() -> None:
+    random = np.random.default_rng(8)
+
+    def rows(n: int, *, moved: bool) -> dict[str, np.ndarray]:
+        first = random.normal(0, 1, n)
+        share = 0.8 if moved else 0.3
+        other = first + random.normal(0, 1, n) + 3 * moved
+        return {
+            "a": first,
+            "b": np.where(random.random(n) < share / 2, np.nan, np.exp(other)),
+            "plan": np.where(random.random(n) < share, "pro", "free").astype(object),
+        }
+
+    false = sum(
+        compare_rows(rows(500, moved=False), rows(400, moved=True), seed=seed).drifted_alone for seed in range(25)
+    )
+    assert false <= stats.binom.isf(0.001, 25, 0.05)
+
+
+def test_categories_that_go_with_other_numbers_than_before_are_found() -> None:
+    random = np.random.default_rng(9)
+
+    def rows(sign: float) -> dict[str, np.ndarray]:
+        first = random.normal(0, 1, 800)
+        others = {f"x{at}": random.normal(0, 1, 800) for at in range(30)}
+        plan = np.where(sign * first + random.normal(0, 1, 800) > 0, "pro", "free").astype(object)
+        return {"a": first, "plan": plan, **others}
+
+    found = compare_rows(rows(1), rows(-1))
+    assert found.evidence[0].name == "a · plan = pro"
+    assert found.p_value is not None
+    # Draws alone would show no less than 0.005, too much beside a hundred other columns.
+    assert found.p_value < 1e-9
+
+
+def test_no_p_value_of_the_forward_test_is_too_small() -> None:
+    random = np.random.default_rng(10)
+    sides = np.arange(300) >= 200
+
+    def mean(rows: np.ndarray, current: np.ndarray) -> np.ndarray:
+        return rows[current].mean(0) - rows[~current].mean(0)
+
+    found = np.array([forward_test(random.exponential(1, (300, 5)), sides, mean, random) for _ in range(400)])
+    for level in (0.5, 0.1, 0.02):
+        assert (found <= level).sum() <= stats.binom.isf(0.001, 400, level)
+    assert forward_test(np.ones((300, 2)), sides, mean, random) == 1.0
+
+
+def test_only_words_that_many_wrote_count() -> None:
+    def said(text: str, n: int, writer: str = "") -> list[Text | None]:
+        return [Text(text, len(text), f"{writer}{at}" if writer == "u" else writer) for at in range(n)]
+
+    before = [*said("Refund please", 30), *said("Ödegaard", 19), None]
+    after = [*said("REFUND now", 15, "u"), *said("mine", 40, "one"), *said("now", 4, "v"), *said("order66x", 50)]
+    reference, current = texts_of(before, after)
+    assert dict(reference.words) == {"refund": 30, "please": 30}
+    # Of one who wrote forty texts nothing is kept, and "now" is of sixteen people.
+    assert dict(current.words) == {"refund": 15}
+    assert (reference.lengths.n, reference.lengths.missing, current.n) == (49, 1, 109)
