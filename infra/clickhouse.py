@@ -19,6 +19,9 @@ from .wrapped_errors import reason_in
 FENCED_CODE = 395
 """ClickHouse's FUNCTION_THROW_IF_VALUE_IS_NON_ZERO: the fence of an insert did not hold."""
 
+TIMEOUT_CODE = 159
+"""ClickHouse's TIMEOUT_EXCEEDED: a query took longer than its `max_execution_time`."""
+
 # One block, deduplicated by its token, also into materialized views, whatever the server's defaults are. Folding is
 # left to merges: at each insert it was a fifth of what panes cost.
 INSERT_SETTINGS: Mapping[str, Any] = {

@@ -47,7 +47,7 @@ def sample(clickhouse: ClickHouse, sampling: Sampling) -> pa.Table:
     hashed = f"SELECT cityHash64(prediction_id) AS h FROM {made} ORDER BY h LIMIT {sampling.most}"
     ((largest,),) = clickhouse.rows(f"SELECT max(h) FROM ({hashed})")
     chosen = f"cityHash64(prediction_id) <= {largest}"
-    values = [_value(series, kind) for series, kind in sampling.columns.values()]
+    values = [value_of(series, kind) for series, kind in sampling.columns.values()]
     of_labels = "CAST(NULL, 'Nullable(Float64)') AS target, CAST(NULL, 'Nullable(Float64)') AS said, score"
     source = f"(SELECT * FROM {made} AND {chosen}) AS p"
     if sampling.labels is not None:
@@ -75,7 +75,7 @@ def drawn(distributions: Mapping[str, tuple[Distribution, ColumnKind]], most: in
     return pa.table({**columns, TARGET: nothing, SAID: nothing, SCORE: nothing})
 
 
-def _value(series: Series, kind: ColumnKind) -> str:
+def value_of(series: Series, kind: ColumnKind) -> str:
     """SQL of a value, NULL where it is missing or of another type."""
     name = quote(series.name)
     if kind is ColumnKind.NUMERIC:

@@ -3,24 +3,23 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ...detectors.drift.compare import compare, compare_rates
 from ...detectors.drift.decide import decide
-from ...detectors.drift.result import Drift, Question
+from ...detectors.drift.result import Drift
 from ...infra.clickhouse import ClickHouse
 from ...schemas.monitoring import Drift as DriftConfig
 from ...schemas.signals import Signal, SignalKind
 from ...schemas.windows import Window
-from ..evaluate.panes import ALL, Series, Slice, Stretch, slices, volumes
-from ..evaluate.training import training_of
+from ..evaluate.panes import Stretch, volumes
 from ..records import from_micros, micros_of
-from .counted import Counted, PaneReader, Side, of_distribution
+from .answers import Answer, Key
+from .compared import ENOUGH, Comparer
 from .drift_rows import Compared
 from .drift_signals import drift_signal
 from .episodes import Episodes
@@ -31,49 +30,22 @@ from .states import DAMAGED, next_step
 from .usual import Usual
 
 AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
-ENOUGH = 200
-"""Predictions of an hour, or of a segment's value, from which on it is compared by itself."""
 PLENTY = 1000
 """Predictions of an hour from which on a day shows nothing that its hours don't."""
 LEVEL = 0.05
-MOST_SLICES = 10
 _AT_ONCE_S = 2.0
 _WINDOWS_AHEAD = 1000
 _MOST_USUAL = 20_000
 _SECOND_US = 1_000_000
 _HOUR_S = 3600
 
-Key = tuple[str, str, bool, str, str]
-
-
-class _Before(NamedTuple):
-    """The reference, and the stretch it is of; None: training data."""
-
-    side: Side
-    stretch: tuple[datetime, datetime] | None
-
-
-class _Answer(NamedTuple):
-    """What a comparison of one series of a slice says, and what was compared."""
-
-    slice: Slice
-    series: Series
-    drift: Drift
-    before: _Before
-    now: Side
-
-    @property
-    def key(self) -> Key:
-        """Of what it is the answer to, in each window."""
-        return _key(self.slice, self.series, self.drift.question)
-
 
 class _Comparing(NamedTuple):
     """A window on its way: what was found, and what finds the rest."""
 
     start: int
-    found: list[_Answer]
-    rest: Iterator[_Answer]
+    found: list[Answer]
+    rest: Iterator[Answer]
 
 
 class DriftMonitor:
@@ -103,7 +75,7 @@ class DriftMonitor:
         self._usual: dict[Key, Usual] = {}
         self._episodes: Episodes[Key] = Episodes(LEVEL)
         self._comparing: _Comparing | None = None
-        self._panes = PaneReader(clickhouse, model)
+        self._comparer = Comparer(clickhouse, model, config, window, self._segments)
         self._keep = keep
         self.is_behind = False
         """Whether the last turn left windows that are over."""
@@ -181,23 +153,14 @@ class DriftMonitor:
         """Go on with a window until the clock says so; None if something may be left then."""
         window, self._comparing = self._comparing, None
         if window is None or window.start != start:
-            window = _Comparing(start, [], self._compared(start))
+            since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
+            window = _Comparing(start, [], self._comparer.compare(since, until, self._usual_size))
         for answer in window.rest:
             window.found.append(answer)
             if time.monotonic() >= until_s:
                 self._comparing = window
                 return None
         return window
-
-    def _compared(self, start: int) -> Iterator[_Answer]:
-        since, until = from_micros(start * _SECOND_US), from_micros((start + self._window.size_s) * _SECOND_US)
-        for slice_ in self._slices(since, until):
-            made, now = self._panes.read(Stretch(self._model, since, until, slice=slice_))
-            before = self._reference(slice_, since)
-            for series in sorted(before.side, key=lambda each: (each.is_feature, each.name)):
-                if not (series.is_feature and series.name in self._config.ignore):
-                    answers = self._answers(slice_, series, before.side[series], now.get(series, Counted(made)))
-                    yield from (_Answer(slice_, series, drift, before, now) for drift in answers)
 
     def _decide(self, window: _Comparing) -> tuple[list[Compared], list[Signal]]:
         """What a window shows that was compared as a whole."""
@@ -215,12 +178,11 @@ class DriftMonitor:
         signals: list[Signal] = []
         rows: list[Compared] = []
         for answer, drift, (is_unusual, size) in zip(window.found, decided, noted, strict=True):
-            key, series, before = answer.key, answer.series, answer.before
-            row = Compared(since, before.stretch, answer.slice, series, drift, size, is_unusual, key in told)
+            key = answer.key
+            row = Compared(since, answer.stretch, answer.slice, answer.series, drift, size, is_unusual, key in told)
             rows.append(row)
             if episode := told.get(key):
-                of = before.side[series], answer.now.get(series)
-                signals.append(drift_signal(self._clickhouse, self._model, row, episode, *of))
+                signals.append(drift_signal(self._clickhouse, self._model, row, episode, answer))
         return rows, signals
 
     def _note(self, key: Key, drift: Drift) -> tuple[bool, float | None]:
@@ -232,6 +194,10 @@ class DriftMonitor:
         size, is_unusual = usual.size, drift.drifted and usual.is_unusual(drift.effect)
         usual.add(drift.effect, drifted=is_unusual)
         return is_unusual, size
+
+    def _usual_size(self, key: Key) -> float:
+        usual = self._usual.get(key)
+        return (usual and usual.size) or 0.0
 
     def _signal_id(self, start: int, key: Key) -> str:
         return signal_id_of(self._model, SignalKind.DATA_DRIFT, *key, str(self._window), start * _SECOND_US)
@@ -249,33 +215,3 @@ class DriftMonitor:
             return sorted(made)
         hours = size // _HOUR_S
         return sorted(at for at, n in made.items() if (n >= ENOUGH if hours == 1 else n < hours * PLENTY))
-
-    def _slices(self, since: datetime, until: datetime) -> list[Slice]:
-        found = [ALL]
-        for key in self._segments:
-            largest, _ = slices(self._clickhouse, Stretch(self._model, since, until), key, MOST_SLICES)
-            found += [Slice(key, value) for value, n in sorted(largest.items()) if n >= ENOUGH]
-        return found
-
-    def _reference(self, slice_: Slice, start: datetime) -> _Before:
-        reference = self._config.reference
-        if reference.training:
-            of = training_of(self._clickhouse, self._model) if slice_ == ALL else {}
-            return _Before({series: of_distribution(each) for series, each in of.items()}, None)
-        stretch = reference.period or (start - (reference.sliding or self._window.size), start)
-        _, side = self._panes.read(Stretch(self._model, *stretch, slice=slice_))
-        return _Before(side, stretch)
-
-    def _answers(self, slice_: Slice, series: Series, before: Counted, now: Counted) -> Sequence[Drift]:
-        kind = before.kind
-        reference, current = before.column(kind), now.column(kind)
-        segment = "" if slice_ == ALL else f"{slice_.key}={slice_.value}"
-        usual = self._usual.get(_key(slice_, series, Question.VALUES))
-        values = compare(
-            reference, current, name=series.name, segment=segment, rough_below=(usual and usual.size) or 0.0
-        )
-        return values, *compare_rates(reference, current, name=series.name, segment=segment)
-
-
-def _key(slice_: Slice, series: Series, question: Question) -> Key:
-    return slice_.key, slice_.value, series.is_feature, series.name, question.value

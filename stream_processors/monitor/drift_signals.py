@@ -7,24 +7,25 @@ from ...detectors.drift.column import Kind
 from ...detectors.drift.result import Drift, Question
 from ...infra.clickhouse import ClickHouse, quote
 from ...schemas.signals import Shift, Signal, SignalKind
-from ..evaluate.panes import Series, Slice
+from ..evaluate.panes import OUTPUTS, Series, Slice
 from ..lookups import instant
 from ..records import from_micros, micros_of
+from .answers import Answer
 from .counted import Counted
 from .drift_rows import Compared
 from .episodes import Episode
+from .sampled_texts import RESPONSE
 
 _EXAMPLES = 5
+_OUTPUTS = frozenset(OUTPUTS.values())
 _IS_TEXT = "prediction_value IS NULL OR prediction IN ('true', 'false')"
 
 
-def drift_signal(
-    clickhouse: ClickHouse, model: str, row: Compared, episode: Episode, before: Counted, now: Counted | None
-) -> Signal:
-    """What drifted in one window; `before` and `now` are the values that were compared."""
+def drift_signal(clickhouse: ClickHouse, model: str, row: Compared, episode: Episode, answer: Answer) -> Signal:
+    """What drifted in one window, as an answer says."""
     until = from_micros(episode.until_us)
     drift, series, since = row.drift, row.series, from_micros(episode.since_us)
-    expected, seen = _typical(drift, before, now)
+    expected, seen = _typical(drift, answer.before, answer.now)
     where = f" where {row.slice.key} is {row.slice.value}" if row.slice.key else ""
     what = series.name if drift.question is Question.VALUES else f"{drift.question.value} share of {series.name}"
     moved = "" if expected is None or seen is None else f" from {expected:.4g} to {seen:.4g}"
@@ -32,7 +33,7 @@ def drift_signal(
     return Signal(
         signal_id=episode.signal_id,
         model=model,
-        kind=SignalKind.DATA_DRIFT if series.is_feature else SignalKind.PREDICTION_DRIFT,
+        kind=SignalKind.PREDICTION_DRIFT if is_output(series) else SignalKind.DATA_DRIFT,
         subject=series.name,
         detector=drift.method,
         since=since,
@@ -47,8 +48,8 @@ def drift_signal(
         segment_key=row.slice.key,
         segment=row.slice.value,
         evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
-        examples=_examples(clickhouse, model, row, until),
-        query=_query(clickhouse.database, model, row),
+        examples=answer.examples if answer.query else _examples(clickhouse, model, row, until),
+        query=answer.query or _query(clickhouse.database, model, row),
         window_s=int((until - row.window_start).total_seconds()),
     )
 
@@ -88,14 +89,19 @@ def _query(database: str, model: str, row: Compared) -> str:
     )
 
 
-def _typical(drift: Drift, before: Counted, now: Counted | None) -> tuple[float | None, float | None]:
+def _typical(drift: Drift, before: Counted | None, now: Counted | None) -> tuple[float | None, float | None]:
     """Means of numbers, shares of what is true, missing or invalid; nothing of categories."""
     if drift.question is not Question.VALUES or drift.kind == Kind.BOOLEAN.value:
         shift = next((each for each in drift.evidence if each.name in ("true", drift.question.value)), None)
         return (None, None) if shift is None else (shift.expected, shift.seen)
-    if drift.kind != Kind.NUMERIC.value or now is None or not now.numbers.total:
+    if drift.kind != Kind.NUMERIC.value or before is None or now is None or not now.numbers.total:
         return None, None
     return before.numbers.average, now.numbers.average
+
+
+def is_output(series: Series) -> bool:
+    """Whether it is made by the model, and not what the model is asked."""
+    return not series.is_feature and (series.name in _OUTPUTS or series.name.partition(".")[0] == RESPONSE)
 
 
 def _said(name: str) -> str:
