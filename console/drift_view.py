@@ -9,7 +9,9 @@ from msgspec import Struct
 from ..infra.clickhouse import ClickHouse, quote
 from ..schemas.durations import format_duration
 from ..schemas.errors import LoopwatchError
+from ..stream_processors.evaluate.panes import Series
 from ..stream_processors.lookups import instant
+from ..stream_processors.monitor.drift_signals import is_output
 from ..stream_processors.records import micros_of
 from .tabular import Report
 
@@ -98,11 +100,16 @@ def _short(row: dict[str, Any], *, has_slices: bool) -> list[Any]:
     least = row["threshold"]
     return [
         f"{row['window_start']:%Y-%m-%d %H:%M}", format_duration(timedelta(seconds=row["window_seconds"])),
-        *([slice_] if has_slices else []), row["subject"] if row["is_feature"] else f"{row['subject']} (output)",
+        *([slice_] if has_slices else []), _subject(row),
         row["question"], row["method"], *(f"{each / least:.2f}" if each is not None else "" for each in
         (row["effect"], row["usual"])), "" if row["q_value"] is None else f"{row['q_value']:.2g}", row["n"],
         row["n_reference"], row["reason"],
     ]  # fmt: skip
+
+
+def _subject(row: dict[str, Any]) -> str:
+    series = Series(row["subject"], row["is_feature"])
+    return f"{series.name} (output)" if is_output(series) else series.name
 
 
 def summary(report: Report) -> str:

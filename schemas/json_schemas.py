@@ -66,7 +66,11 @@ def config_schema() -> Schema:
                                 "With what: so much time before (`7d`), the window before it (`previous`), a period "
                                 "(`2026-01-01/2026-02-01`), or what `loopwatch reference` stored (`training`)."
                             ),
-                            "ignore": names("Features that change anyway.", MAX_IGNORED),
+                            "ignore": names(
+                                "Features that change anyway; `rows`, `prompt`, `response` and `embedding` are what is "
+                                "compared by rows.",
+                                MAX_IGNORED,
+                            ),
                         },
                     )
                     | {"type": "object"},

@@ -70,7 +70,7 @@ class Drift(Struct, frozen=True):
     """Without any: hours that have enough predictions, and days that have not."""
     reference: Reference = Reference(sliding=timedelta(days=7))
     ignore: tuple[str, ...] = ()
-    """Features that change anyway, such as the time of day."""
+    """Features that change anyway, such as the time of day; and ``rows``, ``prompt``, ``response``, ``embedding``."""
 
 
 class Monitoring(Struct, frozen=True):

@@ -12,9 +12,9 @@ class SignalKind(StrEnum):
     """What kind of change it is."""
 
     DATA_DRIFT = "data_drift"
-    """A feature is distributed otherwise than in the reference."""
+    """A feature is distributed otherwise than in the reference; so are rows of them, prompts or embeddings."""
     PREDICTION_DRIFT = "prediction_drift"
-    """So is an output of the model: its prediction, score, latency or cost."""
+    """So is an output of the model: its prediction, score, latency, cost or responses."""
     CONCEPT_DRIFT = "concept_drift"
     """The losses of the model have changed: what it learned holds no longer."""
     IMPROVEMENT = "improvement"
@@ -37,7 +37,12 @@ class Signal(Struct, frozen=True):
     signal_id: Annotated[Id, Meta(description="Of what changed, where and since when: the same when found again.")]
     model: Annotated[Id, Meta(description="The model. Also the record key.")]
     kind: Annotated[SignalKind, Meta(description="What kind of change.")]
-    subject: Annotated[Name, Meta(description="The feature, output, or series that changed; or `loss`.")]
+    subject: Annotated[
+        Name,
+        Meta(
+            description="The feature, output, or series that changed; `rows`, `embedding`, `response.words`; or `loss`."
+        ),
+    ]
     detector: Annotated[Name, Meta(description="What found it.")]
     since: Annotated[Instant, Meta(description="When the change began, as far as can be told (event time).")]
     found_at: Annotated[Instant, Meta(description="Event time at which it was found.")]
