@@ -15,9 +15,9 @@ from ..records import micros_of
 
 log = logger(__name__)
 
-_LONGEST_S = 5
+_LONGEST_S = 15
+_FEWEST_SLOTS = 50
 _SECOND_US = 1_000_000
-_FEWEST_SLOTS, _MOST_SLOTS = 50, 200
 # A slot has more or fewer predictions than expected: of twice as many as wanted, enough are there nearly always.
 _SPARE = 2
 
@@ -25,8 +25,8 @@ _SPARE = 2
 class Spread(Struct, frozen=True):
     """At most `most` of the `predictions` that were made in a stretch; another `seed` chooses others.
 
-    Of a stretch of more than `scanned` predictions, only slots of time are read, one in each of as many equal parts of
-    it, that have about so many together; 50 slots of a second at the least.
+    Of a stretch of more than `scanned` predictions, only `most_slots` slots of time are read, one in each of as many
+    equal parts of it, that have about so many together; of a second at the least, and no fewer than 50.
     """
 
     model: str
@@ -35,6 +35,7 @@ class Spread(Struct, frozen=True):
     most: int
     scanned: int
     seed: int
+    most_slots: int = 100
 
     @property
     def slots(self) -> tuple[int, list[int]] | None:
@@ -44,13 +45,13 @@ class Spread(Struct, frozen=True):
         >>> day = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
         >>> size, slots = Spread("fraud", day, 8_640_000, 1_000, 200_000, seed=1).slots
         >>> size, len(slots)
-        (10, 200)
+        (20, 100)
         """
         if self.predictions <= self.scanned:
             return None
         begin, end = (micros_of(each) // _SECOND_US for each in self.stretch)
         seconds = (end - begin) * self.scanned / self.predictions
-        n = int(np.clip(seconds, _FEWEST_SLOTS, _MOST_SLOTS))
+        n = int(np.clip(seconds, _FEWEST_SLOTS, self.most_slots))
         size = max(1, int(seconds / n))
         parts = np.linspace(-(-begin // size), end // size, n + 1)
         at = parts[:-1] + np.random.default_rng(self.seed).random(n) * np.diff(parts)
@@ -77,12 +78,12 @@ class Spread(Struct, frozen=True):
 
 
 def read_spread(clickhouse: ClickHouse, spread: Spread, columns: Mapping[str, str]) -> pa.Table | None:
-    """Columns by name, from their SQL. None if it took longer than 5 s: where ids don't follow time, all is read."""
+    """Columns by name, from their SQL. None if it took longer than 15 s: where ids don't follow time, all is read."""
     named = [f"{sql} AS c{at}" for at, sql in enumerate(columns.values())]
     try:
         rows = clickhouse.arrow(
-            f"SELECT {', '.join(named)} FROM {clickhouse.database}.predictions WHERE {spread.condition} "
-            f"ORDER BY {spread.hash}, prediction_id LIMIT {spread.most} "
+            f"SELECT {', '.join(named)} FROM (SELECT * FROM {clickhouse.database}.predictions "
+            f"WHERE {spread.condition} ORDER BY {spread.hash}, prediction_id LIMIT {spread.most}) "
             f"SETTINGS max_execution_time = {_LONGEST_S}, timeout_overflow_mode = 'throw'"
         )
     except DatabaseError as exc:

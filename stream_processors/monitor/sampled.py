@@ -20,8 +20,8 @@ from .sampled_texts import PROMPT, RESPONSE, compare_sampled_texts, text_columns
 
 _MOST = 1_000
 _GENERATES = "(generates)"
-# A row of a generating model is some ten thousand bytes.
-_SCANNED, _SCANNED_TEXTS = 200_000, 20_000
+# Of a generating model a row is some ten thousand bytes, and what is read for a slot ten million.
+_SCANNED, _SCANNED_TEXTS = (200_000, 100), (20_000, 50)
 
 
 class SampleReader:
@@ -50,12 +50,14 @@ class SampleReader:
             if of_embeddings:
                 yield from compare_sampled_embeddings(hourly, *read)
 
-    def _read(self, sides: Sides, columns: Mapping[str, str], scanned: int) -> tuple[pa.Table, pa.Table] | None:
-        """Rows of before and of now; None if they can't be had, or none is of a generating model."""
+    def _read(
+        self, sides: Sides, columns: Mapping[str, str], scanned: tuple[int, int]
+    ) -> tuple[pa.Table, pa.Table] | None:
+        """Rows of before and of now; None if they can't be had, or those of before are of no generating model."""
         seed = micros_of(sides.window[0]) // 1_000_000
         found: list[pa.Table] = []
         for stretch, made in ((sides.reference, sides.made_before), (sides.window, sides.made)):
-            spread = Spread(self._model, stretch, made, _MOST, scanned, seed)
+            spread = Spread(self._model, stretch, made, _MOST, scanned[0], seed, scanned[1])
             rows = read_spread(self._clickhouse, spread, {ID: "prediction_id", **columns})
             if rows is None or (_GENERATES in columns and not (found or any(rows.column(_GENERATES).to_pylist()))):
                 return None
