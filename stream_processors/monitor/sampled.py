@@ -42,7 +42,7 @@ class SampleReader:
                 yield compare_sampled_rows(hourly, chosen, *read)
         texts = [name for name in (PROMPT, RESPONSE) if name not in self._ignored]
         of_embeddings = {} if EMBEDDING in self._ignored else embedding_columns()
-        wanted = {sql: of for name in texts for sql, of in text_columns(name).items()} | of_embeddings
+        wanted = {column: sql for name in texts for column, sql in text_columns(name).items()} | of_embeddings
         read = self._read(sides, {_GENERATES: "generation != ''"} | wanted, _SCANNED_TEXTS) if wanted else None
         if read is not None:
             for name in texts:
