@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from loopwatch.detectors.anomaly.points import Point
+from loopwatch.detectors.anomaly.points import Point, Step
 from loopwatch.detectors.drift.betting import Betting
 from loopwatch.detectors.drift.column import Column
 from loopwatch.detectors.registry import detector, detectors
@@ -53,8 +53,9 @@ def _values() -> dict[str, Sequence[Any]]:
     daily = random.poisson(200 + 150 * np.sin(hours * math.tau / 24))
     points = [Point(int(hour) * _HOUR_US, float(value)) for hour, value in zip(hours, daily, strict=True)]
     rows = [{f"f{place}": float(value) for place, value in enumerate(row)} for row in random.normal(size=(_N, 10))]
+    steps = [Step(int(hour) * _HOUR_US, row) for hour, row in zip(hours, rows, strict=True)]
     fed: dict[str, Sequence[Any]] = {
-        "series_anomalies": points, "baseline": points, "joint_anomalies": rows[: _N // 4], "event_anomalies": rows,
+        "series_anomalies": points, "baseline": points, "joint_anomalies": steps[: _N // 4], "event_anomalies": rows,
         "betting": random.normal(size=_N).tolist(),
     }  # fmt: skip
     return {name: values for name, values in fed.items() if name in detectors()}

@@ -1,5 +1,6 @@
 """Anomalies of a series of which it is known what its values are made of: the monitor's default."""
 
+import math
 from collections.abc import Mapping
 from statistics import median
 from typing import Annotated, Any, ClassVar, Self
@@ -7,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from msgspec import Meta, Struct, convert, field, to_builtins
 
 from ..interface import Detector, Finding
-from .evidence import Evidence
+from .evidence import Evidence, Of
 from .kinds import Count, Kind, Mean, Seen, Share
 from .level import Level
 from .points import Point
@@ -24,6 +25,7 @@ _GOES_ON = 0.4
 _LINEAR, _LOGARITHMIC = 8.0, 1.0
 _LARGEST = 1e100
 _MEMORY = 500.0
+_COARSE = 4.0
 
 
 class Episode(Struct):
@@ -37,6 +39,28 @@ class Episode(Struct):
     steps: int = 0
     ahead: int = 0
     quiet: int = 0
+
+
+class Left(Struct, frozen=True):
+    """What is left of a value beside what was expected: `deviation`, 1 being usual for the series."""
+
+    deviation: float
+    of: Of
+    look: Seen
+    unit: float
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether so few events are expected that the deviation takes few values, none of them usual."""
+        look = self.look
+        if not self.of.sampling:
+            return False
+        return min(look.expected, look.weight - look.expected if isinstance(self.of, Share) else math.inf) < _COARSE
+
+    def at(self, deviation: float) -> float:
+        """The value that would have been so far from what was expected."""
+        expected = self.of.scaled(self.of.of_amount(self.look.expected, self.look.weight))
+        return self.of.natural(expected + deviation * self.unit * self.of.unit(self.look.weight))
 
 
 class _State(Struct):
@@ -88,6 +112,17 @@ class Baseline(Detector[Point]):
             raise ValueError(f"alarm is a probability between 0 and 1, not {alarm}")
         self._is = _State(kind, alarm)
         self._of = self._kind()
+        self._left: Left | None = None
+
+    @property
+    def left(self) -> "Left | None":
+        """What the last value leaves unexplained; None where it was only learned from or no number, or is not known."""
+        return self._left
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a change goes on, or began with the last value."""
+        return self._is.episode is not None
 
     @property
     def alarm(self) -> float:
@@ -95,7 +130,7 @@ class Baseline(Detector[Point]):
         return self._is.alarm
 
     def _take(self, value: Point) -> Finding | None:
-        self.score = 0.0
+        self.score, self._left = 0.0, None
         if not abs(value.value) <= _LARGEST:
             return None
         state = self._is
@@ -144,8 +179,10 @@ class Baseline(Detector[Point]):
         state, evidence, episode = self._is, self._is.evidence, self._is.episode
         seen, season = self._look(ts_us, value, n)
         doubts = state.level.doubts(1 if episode is None else episode.ahead + 1)
+        unit = evidence.unit(self._of)
         p, alone = evidence.judge(self._of, seen, state.level.steps, doubts, learn=episode is None)
         self.score = 1.0 - p
+        self._left = Left(alone, self._of, seen, unit)
         if episode is None:
             if p > state.alarm:
                 self._learn(ts_us, n, seen, season)

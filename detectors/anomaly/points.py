@@ -1,4 +1,6 @@
-"""A point of a series."""
+"""A point of a series, and of several at a time."""
+
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -10,3 +12,10 @@ class Point(Struct, frozen=True):
     value: float
     n: int | None = None
     """How many observations the value was made of, where that is known."""
+
+
+class Step(Struct, frozen=True):
+    """What several series were at a time, by name; those that were nothing are left out."""
+
+    ts_us: int
+    values: Mapping[str, float]

@@ -1,18 +1,28 @@
 """Anomalies of events and of several series at a time."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from loopwatch.detectors.anomaly.events import EventAnomalies, sampled
 from loopwatch.detectors.anomaly.joint import JointAnomalies
+from loopwatch.detectors.anomaly.points import Step
 from loopwatch.detectors.anomaly.trees import HalfSpaceTrees
 from loopwatch.detectors.interface import SnapshotError
 from river import anomaly
 
 NAMES = "abcde"
+HOUR_US = 3_600_000_000
+Kind = type[EventAnomalies | JointAnomalies]
 Detectors = pytest.mark.parametrize("kind", [EventAnomalies, JointAnomalies])
+
+
+def taken_by(kind: Kind, rows: Iterable[dict[str, float]]) -> list[Any]:
+    """Rows as the detector takes them."""
+    return list(rows) if kind is EventAnomalies else [Step(at * HOUR_US, row) for at, row in enumerate(rows)]
 
 
 def events(n: int, seed: int = 1) -> list[dict[str, float]]:
@@ -66,6 +76,26 @@ def test_an_odd_event_is_found() -> None:
     assert finding.score > 0.999
 
 
+@pytest.mark.parametrize("features", [5, 40])
+def test_one_value_that_is_far_too_large_and_two_that_never_are_so_together_are_found(features: int) -> None:
+    source = np.random.default_rng(4)
+    rows = source.normal(size=(4_000, features))
+    rows[:, 1] = rows[:, 0] + 0.3 * rows[:, 1]
+    # Rare flags and long tails are usual of some features.
+    rows[:, 2], rows[:, 3] = source.random(4_000) < 0.02, np.exp(2 * rows[:, 3])
+    rows[3_950, 4] *= 1_000
+    rows[3_960, :2] = 1.5, -1.5
+    names = [f"x{n:02}" for n in range(features)]
+    detector = EventAnomalies(every=1, alarm=0.005)
+    found: dict[int, str] = {}
+    for at, row in enumerate(rows.tolist()):
+        if detector.update([dict(zip(names, row, strict=True))]):
+            found[at] = detector.parts()[0].name
+    assert found[3_950] == "x04"
+    assert found[3_960] in ("x00", "x01")
+    assert len(found) < 0.01 * 4_000
+
+
 def test_events_are_sampled_by_their_position_evenly() -> None:
     taken = [n for n in range(80_000) if sampled(n, seed=1, every=8)]
     assert len(taken) == pytest.approx(10_000, rel=0.03)
@@ -79,7 +109,7 @@ def test_false_alarms_of_events_are_as_rare_as_promised() -> None:
 
 
 def test_false_alarms_of_steps_are_rare() -> None:
-    assert len(JointAnomalies().update(events(8_000))) <= 6
+    assert len(JointAnomalies().update(taken_by(JointAnomalies, events(8_000)))) <= 6
 
 
 def test_a_step_against_the_dependence_is_found_though_each_value_is_usual() -> None:
@@ -90,10 +120,15 @@ def test_a_step_against_the_dependence_is_found_though_each_value_is_usual() -> 
         for z, each in zip(both, source.normal(0, 0.2, 3_000), strict=True)
     ]
     steps[2_500] = {"volume": 2.0, "clicks": -2.0}
-    found = [each for each in JointAnomalies().update(steps) if each.at == 2_500]
-    assert len(found) == 1
-    assert found[0].seen is not None
-    assert found[0].seen > 5.0
+    detector = JointAnomalies()
+    taken = taken_by(JointAnomalies, steps)
+    detector.update(taken[:2_500])
+    (found,) = detector.update(taken[2_500:2_501])
+    assert found.seen is not None
+    assert found.seen > 5.0
+    parts = {part.name: (part.expected, part.seen) for part in detector.parts()}
+    assert parts["volume"] == (pytest.approx(-1.9, abs=0.2), pytest.approx(2.0))
+    assert parts["clicks"] == (pytest.approx(2.0, abs=0.2), pytest.approx(-2.0))
 
 
 def test_a_missing_series_is_left_out_of_its_step() -> None:
@@ -101,24 +136,25 @@ def test_a_missing_series_is_left_out_of_its_step() -> None:
     for step in steps[1_000:2_000]:
         step["b"] = math.nan
         del step["c"]
-    assert not [each for each in JointAnomalies().update(steps) if 990 < each.at < 2_010]
+    assert not [each for each in JointAnomalies().update(taken_by(JointAnomalies, steps)) if 990 < each.at < 2_010]
 
 
 @Detectors
-def test_the_order_of_names_does_not_matter(kind: type[EventAnomalies | JointAnomalies]) -> None:
+def test_the_order_of_names_does_not_matter(kind: Kind) -> None:
     one, other = kind(), kind()
-    for event in events(3_000):
+    turned = (dict(reversed(event.items())) for event in events(3_000))
+    for event, other_way in zip(taken_by(kind, events(3_000)), taken_by(kind, turned), strict=True):
         one.update([event])
-        other.update([dict(reversed(event.items()))])
+        other.update([other_way])
         assert one.score == other.score
     assert msgspec.json.encode(one.snapshot()) == msgspec.json.encode(other.snapshot())
 
 
 @Detectors
 def test_batches_are_as_single_values_and_a_snapshot_goes_on_bit_for_bit(
-    kind: type[EventAnomalies | JointAnomalies],
+    kind: Kind,
 ) -> None:
-    taken = events(6_000)
+    taken = taken_by(kind, events(6_000))
     at_once, one_by_one = kind(), kind()
     findings = at_once.update(taken)
     singly = []
@@ -131,31 +167,32 @@ def test_batches_are_as_single_values_and_a_snapshot_goes_on_bit_for_bit(
 
 
 @Detectors
-def test_constants_and_no_numbers_are_no_anomaly(kind: type[EventAnomalies | JointAnomalies]) -> None:
+def test_constants_and_no_numbers_are_no_anomaly(kind: Kind) -> None:
     detector = kind()
-    assert detector.update([{"a": 1.0, "b": 0.0}] * 3_000) == []
-    assert detector.update([{"a": math.nan}, {}, {"b": math.inf}]) == []
+    rows = [{"a": 1.0, "b": 0.0}] * 3_000 + [{"a": math.nan}, {}, {"b": math.inf}]
+    assert detector.update(taken_by(kind, rows)) == []
     assert detector.n == 3_003
 
 
 @Detectors
-def test_the_state_stays_bounded_whatever_the_names(kind: type[EventAnomalies | JointAnomalies]) -> None:
+def test_the_state_stays_bounded_whatever_the_names(kind: Kind) -> None:
     detector, sizes = kind(), []
     for batch in range(3):
         for i in range(3_000):
-            detector.update([{f"{batch} {i} {j}": float(j) for j in range(3)} | {"a": float(i % 7)}])
+            row = {f"{batch} {i} {j}": float(j) for j in range(3)} | {"a": float(i % 7)}
+            detector.update(taken_by(kind, [row]))
         sizes.append(len(msgspec.json.encode(detector.snapshot())))
     assert sizes[-1] < 300_000
 
 
 @Detectors
-def test_a_damaged_snapshot_is_refused(kind: type[EventAnomalies | JointAnomalies]) -> None:
+def test_a_damaged_snapshot_is_refused(kind: Kind) -> None:
     with pytest.raises(SnapshotError):
         kind.restore({**kind().snapshot(), "state": {}})
 
 
 def test_parameters_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="alarm at least 1/101"):
+    with pytest.raises(ValueError, match="alarm at least 2/101"):
         EventAnomalies(kept=100, alarm=0.001)
     with pytest.raises(ValueError, match="not 0"):
         JointAnomalies(alarm=0.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loopwatch.detectors.anomaly.points import Point
+from loopwatch.detectors.anomaly.points import Point, Step
 from loopwatch.detectors.histogram import Bin, Histogram, bin_of
 from loopwatch.detectors.interface import Detector, Finding, SnapshotError
 from loopwatch.detectors.registry import detector, detectors, restore
@@ -58,8 +58,12 @@ def point(at: int, number: float) -> Point:
     return Point(300_000_000 * at, number)
 
 
-def step(at: int, number: float) -> dict[str, float]:
+def event(at: int, number: float) -> dict[str, float]:
     return {"clicks": 2 * number + at * 7_919 % 13 / 13, "views": number, "waits": at * 7_907 % 11 / 11}
+
+
+def step(at: int, number: float) -> Step:
+    return Step(3_600_000_000 * at, event(at, number))
 
 
 def histogram(numbers: list[float]) -> Histogram:
@@ -85,11 +89,13 @@ STREAMS: dict[str, Streams] = {
     "page_hinkley": Streams(errors(0.1), errors(0.9), ERRORS, false_alarms=5),
     # Against a reference: anything but what it was is a finding.
     "betting": Streams(normal(0), normal(3), NORMAL, constant=None, parameters={"reference": REFERENCE}),
-    # Anomalies: of values, of steps and of events.
+    # Anomalies: of values, of steps and of events, of which one in a thousand always is the most unusual.
     "baseline": Streams(normal(0), normal(30), NORMAL, value=point, false_alarms=8),
     "series_anomalies": Streams(normal(0), normal(30), NORMAL, value=point, false_alarms=8),
     "joint_anomalies": Streams(normal(0), normal(30), NORMAL, value=step, false_alarms=8),
-    "event_anomalies": Streams(normal(0), normal(30), NORMAL, before=12_000, value=step, false_alarms=8),
+    "event_anomalies": Streams(
+        normal(0), normal(30), NORMAL, None, before=4_000, value=event, false_alarms=15, parameters={"every": 1}
+    ),
 }
 
 
