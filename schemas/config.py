@@ -151,11 +151,12 @@ class _ConfigReader(Reader):
         )
 
     def _monitoring(self, path: str, value: object, usual: Monitoring) -> Monitoring:
-        members = self.mapping(path, value, ("drift", "losses", "series"))
+        members = self.mapping(path, value, ("drift", "losses", "series", "events"))
         return Monitoring(
             self._drift(join(path, "drift"), members.get("drift"), usual.drift),
             self._detector(path, members, "losses", usual.losses),
             self._detector(path, members, "series", usual.series),
+            self._whether(path, members, "events", usual.events),
         )
 
     def _drift(self, path: str, value: object, usual: Drift | None) -> Drift | None:
@@ -183,6 +184,13 @@ class _ConfigReader(Reader):
         if value is None or (isinstance(value, str) and self.is_name(value, MAX_NAME_LENGTH)):
             return usual if value is None else str(value)
         self.wrong(join(parent, key), f"{shown(value)} is no name of a detector: see docs/detectors.md")
+        return usual
+
+    def _whether(self, parent: str, members: dict[str, object], key: str, usual: str) -> str:
+        value = members.get(key)
+        if value is None or value in (DEFAULT, NONE):
+            return usual if value is None else str(value)
+        self.wrong(join(parent, key), f"{shown(value)} is neither {DEFAULT} nor {NONE}")
         return usual
 
     def _positive(self, parent: str, members: dict[str, object], key: str = "positive") -> Positive | None:

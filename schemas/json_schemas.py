@@ -78,6 +78,10 @@ def config_schema() -> Schema:
             },
             "losses": name("Detector of docs/detectors.md for concept drift; `none`: no one."),
             "series": name("Detector of docs/detectors.md for anomalies; `none`: no one."),
+            "events": {
+                "description": "Whether single predictions are looked at; `none`: they are not.",
+                "enum": [DEFAULT, NONE, None],
+            },
         },
     )
     model = settings(

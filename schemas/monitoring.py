@@ -79,6 +79,8 @@ class Monitoring(Struct, frozen=True):
     drift: Drift | None = Drift()
     losses: str = DEFAULT
     series: str = DEFAULT
+    events: str = DEFAULT
+    """`DEFAULT` or `NONE`: single predictions are looked at, or not."""
 
 
 def _hour(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Anomalies of a model's series: one online detector for each, over points of minutes or of hours."""
+"""Anomalies of a model's series: an online detector for each, and one for all, over points of minutes or of hours."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,15 +17,25 @@ from ...schemas.signals import Signal, SignalKind
 from ..lookups import instant
 from ..records import from_micros
 from .losses import losses_as_rows
-from .points import LEAST_N, MOST_FEATURES, MOST_STEPS, Steps, first_step, in_order, of_losses, of_predictions
+from .points import (
+    LEAST_N,
+    MOST_FEATURES,
+    MOST_STEPS,
+    Steps,
+    end_of_steps,
+    first_step,
+    in_order,
+    of_losses,
+    of_predictions,
+)
 from .reached import Reached
 from .signals import signal_id_of
 from .states import DAMAGED, as_json, next_step
+from .together import Together
+from .told import Told
 
 MINUTE_S, HOUR_S = 60, 3600
 _SECOND_US = 1_000_000
-# Findings of a series that follow each other so closely, in steps, are of one anomaly.
-_ONE_ANOMALY = 5
 # Features come and go under other names.
 _MOST_SERIES = MOST_FEATURES + 50
 # Of a model with so many series, about one false alarm in four weeks.
@@ -36,10 +46,7 @@ _LEAST_ALARM = 5e-5
 
 class _Series(msgspec.Struct):
     online: Detector[Point]
-    signal_id: str = ""
-    since_us: int = 0
-    found_us: int = 0
-    until_us: int = 0
+    told: Told
 
 
 class AnomalyMonitor:
@@ -64,6 +71,7 @@ class AnomalyMonitor:
         self.is_behind = False
         """Whether the last turn left steps that are over."""
         self._series: dict[str, _Series] = {}
+        self._together = Together(self.name, seconds)
         self.rebuilt = "from its first pane"
         if state is not None:
             self._resume(state)
@@ -84,7 +92,7 @@ class AnomalyMonitor:
             self._next = first_step(self._clickhouse, self._model, self._seconds)
         if self._next is None:
             return []
-        end = self._end(self._next, reached)
+        end = end_of_steps(self._clickhouse, self._next, self._seconds, reached, of_predictions=self._of is None)
         steps = Steps(self._seconds, self._next, min(end, self._next + MOST_STEPS * self._seconds))
         self.is_behind = steps.end < end
         if steps.end <= steps.first:
@@ -100,33 +108,20 @@ class AnomalyMonitor:
             if series is None:
                 if len(self._series) >= _MOST_SERIES:
                     continue
-                series = self._series[name] = _Series(self._new(points[name].made))
-            values = points[name].values if name in points else {}
+                series = self._series[name] = _Series(self._new(points[name].made), Told())
+            made, values = points.get(name, (None, {}))
             begin = series.online.n
-            found = series.online.update(in_order(values, steps, self._least_n))
+            found = self._together.see(name, made, in_order(values, steps, self._least_n), series.online)
             signals += [self._signal(name, series, steps, each, begin) for each in found]
-        return signals
-
-    def _end(self, begin: int, reached: Reached) -> int:
-        """The second by which steps are over: behind the newest prediction of all models nothing is missed of one."""
-        end = reached.everywhere_us // _SECOND_US
-        if self._of is None and end - begin >= self._seconds:
-            ((newest,),) = self._clickhouse.rows(
-                f"SELECT toUnixTimestamp64Micro(max(ts)) FROM {self._clickhouse.database}.predictions "
-                f"WHERE ts >= {instant(begin * _SECOND_US)}"
-            )
-            end = min(end, newest // _SECOND_US)
-        return end // self._seconds * self._seconds
+        return signals + self._together.take(self._model, steps, self._query)
 
     def state(self) -> dict[str, Any]:
         """All of it, as plain data."""
         return {
             "watched": self._watched,
             "next": self._next,
-            "series": {
-                name: [series.online.snapshot(), series.signal_id, series.since_us, series.found_us, series.until_us]
-                for name, series in self._series.items()
-            },
+            "series": {name: [series.online.snapshot(), *series.told.state()] for name, series in self._series.items()},
+            "together": self._together.state(),
         }
 
     def _new(self, made: Made) -> Detector[Point]:
@@ -153,45 +148,46 @@ class AnomalyMonitor:
                 self.rebuilt = "from its first pane: its outcomes or its detector changed"
                 return
             series = {
-                str(name): _Series(restore(snapshot), str(signal_id), int(since_us), int(found_us), int(until_us))
-                for name, (snapshot, signal_id, since_us, found_us, until_us) in state["series"].items()
+                str(name): _Series(restore(snapshot), Told.of_state(told))
+                for name, (snapshot, *told) in state["series"].items()
             }
+            together = self._together
+            # States of before series were looked at together have none.
+            if "together" in state:
+                together = Together.of_state(self.name, self._seconds, state["together"])
             first = next_step(state["next"], self._seconds)
             reached = from_micros((first or 0) * _SECOND_US)
         except DAMAGED as exc:
             self.rebuilt = f"from its first pane: its state can't be read ({exc!r})"
             return
-        self._series, self._next = series, first
+        self._series, self._together, self._next = series, together, first
         self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
     def _signal(self, name: str, series: _Series, steps: Steps, found: Finding, begin: int) -> Signal:
-        step_us = self._seconds * _SECOND_US
+        step_us, told = self._seconds * _SECOND_US, series.told
         at_us = steps.first * _SECOND_US + (found.at - begin) * step_us
-        if at_us - series.until_us > _ONE_ANOMALY * step_us:
-            series.since_us = at_us - (found.at - found.since) * step_us
-            signal_id = signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, series.since_us)
-            # One that began then is known already, where a night without values lies between.
-            if signal_id != series.signal_id:
-                series.signal_id, series.found_us = signal_id, at_us + step_us
-        series.until_us = at_us + step_us
+        told.take(
+            found, at_us, step_us,
+            lambda since_us: signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, since_us),
+        )  # fmt: skip
         expected = "" if found.expected is None else f", where {found.expected:.4g} was expected"
         seen = "" if found.seen is None else f" is {found.seen:.4g}"
-        since = from_micros(series.since_us)
+        since = from_micros(told.since_us)
         return Signal(
-            signal_id=series.signal_id,
+            signal_id=told.signal_id,
             model=self._model,
             kind=SignalKind.ANOMALY,
             subject=name,
             detector=series.online.name,
             since=since,
-            found_at=from_micros(series.found_us),
-            until=from_micros(series.until_us),
+            found_at=from_micros(told.found_us),
+            until=from_micros(told.until_us),
             score=min(1.0, max(0.0, found.score)),
             message=f"{name} of {self._model}{seen}{expected}, since {since:%Y-%m-%d %H:%M}",
             expected=found.expected,
             seen=found.seen,
             n=found.at - found.since + 1,
-            query=self._query(series.since_us, series.until_us),
+            query=self._query(told.since_us, told.until_us),
             window_s=self._seconds,
         )
 

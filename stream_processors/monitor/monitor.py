@@ -29,6 +29,8 @@ from .choice import of_losses, of_series
 from .comparisons import AUTOMATIC, DriftMonitor
 from .concept import ConceptMonitor
 from .drift_rows import Compared, store_comparisons
+from .events import NAME as EVENTS
+from .events import EventMonitor
 from .reached import Reached, reached
 from .signals import store_signals
 from .states import Saved, read_states, write_states
@@ -252,6 +254,8 @@ class Monitor:
                             self._clickhouse, config.name, seconds, of, of_series(monitoring), state
                         ),
                     )
+        if monitoring.events != NONE:
+            yield ((EVENTS, monitoring.events), lambda state: EventMonitor(self._clickhouse, config.name, state))
         drift = monitoring.drift
         if drift is not None:
             for window in drift.windows or AUTOMATIC:

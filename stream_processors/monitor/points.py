@@ -11,6 +11,7 @@ from ...schemas.outcomes import Kind, Outcome
 from ..evaluate.panes import NULL, OUTPUTS, PREDICTIONS
 from ..lookups import instant
 from .losses import losses_as_rows
+from .reached import Reached
 
 MOST_STEPS = 2000
 MOST_FEATURES = 100
@@ -52,6 +53,18 @@ def first_step(clickhouse: ClickHouse, model: str, seconds: int) -> int | None:
         f"WHERE seconds = {seconds} AND slice = {_whole(model)} AND series = {PREDICTIONS}"
     )
     return int(first) if n else None
+
+
+def end_of_steps(clickhouse: ClickHouse, begin: int, seconds: int, reached: Reached, *, of_predictions: bool) -> int:
+    """The second by which steps are over: behind the newest prediction of all models nothing is missed of one."""
+    end = reached.everywhere_us // _SECOND_US
+    if of_predictions and end - begin >= seconds:
+        ((newest,),) = clickhouse.rows(
+            f"SELECT toUnixTimestamp64Micro(max(ts)) FROM {clickhouse.database}.predictions "
+            f"WHERE ts >= {instant(begin * _SECOND_US)}"
+        )
+        end = min(end, newest // _SECOND_US)
+    return end // seconds * seconds
 
 
 def of_predictions(clickhouse: ClickHouse, model: str, steps: Steps) -> dict[str, Series]:

@@ -541,7 +541,7 @@ def test_states_are_small(stored: Stored) -> None:
 def test_monitors_that_nobody_wants_are_not_there(stored: Stored) -> None:
     stored.begin()
     stored.workers.commit(0, HOURS * 3600.0)
-    monitoring = {"losses": "none", "drift": "none", "series": "none"}
+    monitoring = {"losses": "none", "drift": "none", "series": "none", "events": "none"}
     outcomes = {"answer": {"window": "1h"}}
     config = parse_config({"models": {MODEL: {**PARAMETERS, "outcomes": outcomes, "monitoring": monitoring}}})
     assert stored.monitor(lambda _: None, config).tick() == 0

@@ -302,7 +302,7 @@ def test_what_is_watched_is_read_and_defaults_hold_for_what_a_model_does_not_say
         "defaults": {"monitoring": {"drift": {"reference": "training", "ignore": ["hour"]}, "series": "none"}},
         "models": {
             "a": {"monitoring": {"losses": "adwin", "drift": {"windows": ["6h"]}}},
-            "b": {"monitoring": {"drift": "none"}},
+            "b": {"monitoring": {"drift": "none", "events": "none"}},
         },
     }
     config = parse_config(document)
@@ -310,15 +310,16 @@ def test_what_is_watched_is_read_and_defaults_hold_for_what_a_model_does_not_say
     assert config.for_model("a").monitoring == Monitoring(
         Drift((Window.parse("6h"),), training, ("hour",)), "adwin", "none"
     )
-    assert config.for_model("b").monitoring == Monitoring(None, "default", "none")
+    assert config.for_model("b").monitoring == Monitoring(None, "default", "none", "none")
     assert config.for_model("unheard-of").monitoring == Monitoring(Drift((), training, ("hour",)), "default", "none")
     assert LoopwatchConfig().for_model("m").monitoring.drift == Drift()
 
 
 def test_mistakes_in_what_is_watched_are_named() -> None:
     drift = {"windows": ["90m", "2h/1h"], "reference": "soon", "ignore": "hour", "window": "1h"}
+    monitoring = {"drift": drift, "losses": 3, "serie": "none", "events": "trees"}
     with pytest.raises(ConfigError) as caught:
-        parse_config({"models": {"m": {"monitoring": {"drift": drift, "losses": 3, "serie": "none"}}}})
+        parse_config({"models": {"m": {"monitoring": monitoring}}})
     found = dict(caught.value.problems)
     expected = {
         "models.m.monitoring.drift.windows[0]": ("whole hours",),
@@ -327,6 +328,7 @@ def test_mistakes_in_what_is_watched_are_named() -> None:
         "models.m.monitoring.drift.ignore": ("[hour]",),
         "models.m.monitoring.drift.window": ("did you mean 'windows'",),
         "models.m.monitoring.losses": ("3 is no name of a detector", "docs/detectors.md"),
+        "models.m.monitoring.events": ("'trees' is neither default nor none",),
         "models.m.monitoring.serie": ("did you mean 'series'",),
     }
     assert found.keys() == expected.keys()

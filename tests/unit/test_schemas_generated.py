@@ -165,6 +165,7 @@ def test_the_config_schema_takes_a_good_configuration() -> None:
         {"defaults": {"retain": "1d"}},
         {"models": {"m": {"monitoring": {"drift": {"windows": ["soon"]}}}}},
         {"models": {"m": {"monitoring": {"losses": 3}}}},
+        {"models": {"m": {"monitoring": {"events": "trees"}}}},
     ],
 )
 def test_the_config_schema_refuses_what_loading_refuses(config: dict) -> None:
