@@ -13,7 +13,7 @@ from ...detectors.anomaly.points import Point, Step
 from ...detectors.interface import Detector, Finding
 from ...schemas.signals import Shift, Signal, SignalKind
 from ..records import from_micros
-from .points import MISSING, Steps
+from .points import LEAST_N, MISSING, Steps
 from .signals import signal_id_of
 from .told import Told
 
@@ -36,7 +36,8 @@ class Together:
     """What the detectors of a model's series leave unexplained, step by step. One thread at a time may use it.
 
     Series whose detector can't say what it expected get a `Baseline` beside it. A step in which a series is found by
-    itself, or its change goes on, says nothing new. Nor do counts of so few events that none of them is usual.
+    itself, or its change goes on, says nothing new. Nor do counts of so few events that none of them is usual, nor
+    means and shares of fewer than 30.
     """
 
     def __init__(self, monitor: str, seconds: int) -> None:
@@ -70,8 +71,8 @@ class Together:
                 explained.update([point])
             if here or explained.is_changed:
                 self._known.add(point.ts_us)
-            elif explained.left is not None and not explained.left.is_coarse:
-                self._values.setdefault(point.ts_us, {})[name] = _Value(point.value, explained.left)
+            elif (left := explained.left) is not None and not left.is_coarse and (point.n or LEAST_N) >= LEAST_N:
+                self._values.setdefault(point.ts_us, {})[name] = _Value(point.value, left)
         return found
 
     def take(self, model: str, steps: Steps, query: Callable[[int, int], str]) -> list[Signal]:
