@@ -16,8 +16,8 @@ from loopwatch.stream_processors.monitor.drift_rows import Compared
 from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.records import micros_of
 
-from .monitored import at
-from .test_panes import Store
+from ..monitored import at
+from ..test_panes import Store
 
 HOUR_S = 3600
 HOURS, CHANGED_H, AN_HOUR = 18, 13, 210

@@ -17,9 +17,9 @@ from loopwatch.stream_processors.monitor.events import EventMonitor
 from loopwatch.stream_processors.monitor.together import SUBJECT as TOGETHER
 from loopwatch.stream_processors.records import micros_of
 
-from .monitored import BEGIN, Workers, at
-from .test_monitor import Stored as StoredWithLabels
-from .test_panes import Store
+from ..monitored import BEGIN, Workers, at
+from ..test_panes import Store
+from .planted import Stored as StoredWithLabels
 
 MODEL = "fraud"
 HOURS, PER_HOUR = 130, 80

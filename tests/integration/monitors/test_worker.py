@@ -16,7 +16,7 @@ from msgspec import json as msgspec_json
 
 from tests.waiting import wait_until
 
-from .test_any_way import BEGIN, Loop, loop_of
+from ..test_any_way import BEGIN, Loop, loop_of
 
 CONFIG = """
 models:

@@ -15,7 +15,7 @@ from loopwatch.stream_processors.monitor import losses as module
 from loopwatch.stream_processors.monitor.losses import Cursor, Loss, losses_as_rows, new_losses
 from loopwatch.stream_processors.monitor.reached import Reached
 
-from .monitored import BEGIN, Answer, Workers
+from ..monitored import BEGIN, Answer, Workers
 
 PARTITIONS = 3
 WINDOW_S = 600
