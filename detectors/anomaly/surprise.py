@@ -9,8 +9,8 @@ from .yesterday import Yesterday
 
 MOST = 8.0
 """The most that one sign of several of its kind can say: 1 in 3,000."""
-MOST_ALONE = 20.0
-"""The most that a sign can say that no other can see as well."""
+MOST_ALONE = 16.0
+"""The most that a sign can say that no other can see as well: enough to be found after one or two like it."""
 AS_YESTERDAY = 1.5
 """A sign of up to so many times what it was a day ago, about this time, says nothing."""
 REST = 100
