@@ -1,4 +1,4 @@
-"""Anomalies of one series: spikes, shifts, bursts, flat lines, gaps, and what is unusual at its time of day or week."""
+"""Anomalies of one series: spikes, shifts, bursts, flat lines, gaps, new courses, and what is unusual at its time."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -29,7 +29,8 @@ class SeriesAnomalies(Detector[Point]):
     as none.
 
     Ideas: a likelihood from the history of errors (Ahmad, Lavin, Purdy, Agha, Neurocomputing 2017); tails by extreme
-    values (Siffer, Fouque, Termier, Largouet, KDD 2017); sums of logarithms (Fisher, 1925).
+    values (Siffer, Fouque, Termier, Largouet, KDD 2017); sums of logarithms (Fisher, 1925); discords (Keogh, Lin, Fu,
+    ICDM 2005).
 
     Args:
         alarm: probability, more than 0 and less than 1.
@@ -39,6 +40,7 @@ class SeriesAnomalies(Detector[Point]):
     """
 
     name: ClassVar[str] = "series_anomalies"
+    version = 2
 
     def __init__(self, alarm: float = ALARM) -> None:
         super().__init__()

@@ -1,31 +1,32 @@
 """Signs that something is unusual, each in its own unit of what is usual; 0 or more, two for two directions.
 
 Spikes: how far the value is from the median, and from the value before it. Shifts: how far the mean of the last 12 and
-48 values is from the median, and from the mean of as many before them. Roughness: by what factor (logarithm) mean steps
-have grown or shrunk: bursts, and lines gone flat. Season: how far from the time of day's value, alone and on average.
+48 values is from the median, and from the mean of as many before them. Roughness: by what factor (logarithm) the mean
+of 12 steps has grown or shrunk: bursts, and lines gone flat. Season: how far from the time of day's value, alone and on
+average. Novelty: how far the course of the last values is from the nearest there was (`novelty`), in one direction.
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from .novelty import Novelty
 from .points import Point
 from .season import Season
 from .spread import Spread
 
 SHORT, LONG = 12, 48
-NAMES = tuple(
-    f"{sign} {direction}"
-    for sign in ("value", "step", "season")
-    for direction in ("up", "down")
-) + tuple(
-    f"{sign} {length} {direction}"
-    for length in (SHORT, LONG)
-    for sign in ("mean", "shift", "roughness", "season")
-    for direction in ("up", "down")
-)  # fmt: skip
-_SMALL_STEP, _SMALL_RESIDUAL, _SMALL_ROUGHNESS = 0.05, 0.01, 1e-3
+_OF_LENGTHS = tuple(f"{sign} {length}" for length in (SHORT, LONG) for sign in ("mean", "shift", "season"))
+NAMES = (
+    *(
+        f"{sign} {direction}"
+        for sign in ("value", "step", "season", f"roughness {SHORT}", *_OF_LENGTHS)
+        for direction in ("up", "down")
+    ),
+    "novelty",
+)
+_SMALL_STEP, _SMALL_RESIDUAL, _SMALL_ROUGHNESS, _SMALL_NOVELTY = 0.05, 0.01, 1e-3, 0.02
 _TINY = 1e-12
 
 
@@ -36,9 +37,10 @@ class Signs:
         self.values = Spread()
         self.season = Season()
         self._steps, self._residuals = Spread(), Spread()
-        self._roughness = (Spread(), Spread())
+        self._roughness = Spread()
+        self._novelty = Novelty()
         self._last: deque[float] = deque(maxlen=2 * LONG)
-        self._moves: deque[float] = deque(maxlen=LONG)
+        self._moves: deque[float] = deque(maxlen=SHORT)
         self._off_season: deque[float] = deque(maxlen=LONG)
         self.expected = 0.0
         """What the last point was expected to be: the median, or the season's value where a season shows."""
@@ -54,11 +56,13 @@ class Signs:
         signs = None
         self._last.append(value)
         self._moves.append(abs(step))
+        distance = self._novelty.take(value)
         if self.values.n >= self.values.every:
             unit = scale or _TINY
             off = residual / max(self._residuals.scale, _SMALL_RESIDUAL * unit)
             self._off_season.append(off)
-            signs = self._signs(value, step, off, unit)
+            novelty = distance / unit
+            signs = [*self._signs(value, step, off, unit), novelty if novelty > _SMALL_NOVELTY else 0.0]
         self.values.take(value)
         self._steps.take(step)
         self._residuals.take(residual)
@@ -68,17 +72,16 @@ class Signs:
     def _signs(self, value: float, step: float, off: float, unit: float) -> list[float]:
         level = self.values.median
         signed = [(value - level) / unit, step / max(self._steps.scale, _SMALL_STEP * unit), off]
-        last, moves, off_season = list(self._last), list(self._moves), list(self._off_season)
-        for length, usual in ((SHORT, self._roughness[0]), (LONG, self._roughness[1])):
+        last, off_season = list(self._last), list(self._off_season)
+        rough, floor = _mean(self._moves), _SMALL_ROUGHNESS * unit + _TINY
+        signed.append(math.log((rough + floor) / (self._roughness.median + floor)))
+        self._roughness.take(rough)
+        for length in (SHORT, LONG):
             recent = _mean(last[-length:])
             before = _mean(last[-2 * length : -length]) if len(last) > length else recent
-            rough = _mean(moves[-length:])
-            floor = _SMALL_ROUGHNESS * unit + _TINY
             signed.append((recent - level) / unit)
             signed.append((recent - before) / unit)
-            signed.append(math.log((rough + floor) / (usual.median + floor)))
             signed.append(_mean(off_season[-length:]))
-            usual.take(rough)
         return [part for each in signed for part in (max(each, 0.0), max(-each, 0.0))]
 
     def state(self) -> dict[str, Any]:
@@ -86,6 +89,7 @@ class Signs:
         return {
             "spreads": [each.state() for each in self._spreads()],
             "season": self.season.state(),
+            "novelty": self._novelty.state(),
             "last": list(self._last),
             "moves": list(self._moves),
             "off_season": list(self._off_season),
@@ -97,14 +101,15 @@ class Signs:
         for spread, kept in zip(self._spreads(), state["spreads"], strict=True):
             spread.load(kept)
         self.season.load(state["season"])
+        self._novelty.load(state["novelty"])
         for kept, name in ((self._last, "last"), (self._moves, "moves"), (self._off_season, "off_season")):
             kept.clear()
             kept.extend(map(float, state[name]))
         self.expected = float(state["expected"])
 
     def _spreads(self) -> tuple[Spread, ...]:
-        return self.values, self._steps, self._residuals, *self._roughness
+        return self.values, self._steps, self._residuals, self._roughness
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Collection[float]) -> float:
     return sum(values) / len(values)
