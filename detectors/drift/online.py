@@ -7,6 +7,7 @@ from typing import Any, Self
 from ..interface import SnapshotError
 
 _REMEMBERED = 1_000
+_MOST = 2**53
 # Makes the shares of `_share` add up to 0.999 (the form is that of Javanmard and Montanari, Annals of Statistics 2018).
 _SCALE = 0.079
 
@@ -85,7 +86,10 @@ class OnlineFdr:
             first = snapshot["first"]
             restored._first = None if first is None else int(first)
             restored._last = [int(each) for each in snapshot["last"]][-_REMEMBERED:]
-        except (KeyError, TypeError, ValueError) as exc:
+            rejections = [*([] if restored._first is None else [restored._first]), *restored._last]
+            if not 0 <= restored.tested < _MOST or not all(0 < at <= restored.tested for at in rejections):
+                raise ValueError(f"{rejections} of {restored.tested} are rejected")
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
             raise SnapshotError(f"a damaged snapshot of {cls.name!r}: {exc!r}") from exc
         return restored
 

@@ -106,8 +106,9 @@ def test_false_discoveries_continue_from_a_snapshot() -> None:
         one.test(p)
     other = OnlineFdr.restore(json.loads(json.dumps(one.snapshot())))
     assert (other.next_level, other.snapshot()) == (one.next_level, one.snapshot())
-    with pytest.raises(SnapshotError, match="damaged"):
-        OnlineFdr.restore({**one.snapshot(), "last": None})
+    for damage in ({"last": None}, {"last": [10**18]}, {"last": [0]}, {"first": -1}, {"tested": -1}, {"tested": 1e300}):
+        with pytest.raises(SnapshotError, match="damaged"):
+            OnlineFdr.restore({**one.snapshot(), **damage})
     with pytest.raises(SnapshotError, match="saffron"):
         OnlineFdr.restore({**one.snapshot(), "procedure": "saffron"})
 
