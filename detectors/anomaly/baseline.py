@@ -227,6 +227,8 @@ class Baseline(Detector[Point]):
         if n is not None:
             state.typical_n += (n - state.typical_n) / min(state.taken, _MEMORY)
             trust = min(2.0, n / state.typical_n) if state.typical_n > 0.0 else 1.0
+            if isinstance(self._of, Mean):
+                self._of.typical_n = state.typical_n
         unit = self._of.unit(seen.weight) * state.evidence.unit(self._of)
         expected = state.level.expected() + season
         ordinary = state.level.take(seen.residual, unit, trust)

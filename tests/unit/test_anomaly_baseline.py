@@ -148,6 +148,28 @@ def test_means_of_few_may_be_further_off() -> None:
     assert wide.update([Point(301 * HOUR_US, 6.5, 1_000)])
 
 
+def _nights_of_few(seed: int, days: int) -> list[Point]:
+    """Means of minutes, of one or two values at night, where it begins, and of some twenty by day."""
+    random = np.random.default_rng(seed)
+    ns = [random.poisson(1.0 if minute // 60 % 24 < 7 else 20.0) for minute in range(days * 1440)]
+    return [Point(at * 60_000_000, random.beta(2, 2, n).mean(), int(n)) for at, n in enumerate(ns) if n]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_means_of_few_at_night_say_nothing_after_a_day_of_many(seed: int) -> None:
+    assert Baseline("mean", 60 / (28 * 86_400) / 50).update(_nights_of_few(seed, 3)) == []
+
+
+def test_what_means_are_usually_made_of_is_kept() -> None:
+    points = _nights_of_few(0, 2)
+    whole = Baseline("mean", ALARM)
+    whole.update(points[:1500])
+    resumed = Baseline.restore(json.loads(json.dumps(whole.snapshot())))
+    for point in points[1500:]:
+        assert whole.update([point]) == resumed.update([point])
+        assert whole.score == resumed.score
+
+
 def test_values_that_are_missing_are_passed_over() -> None:
     values = np.random.default_rng(1).poisson(400, 200).astype(float)
     holed = Baseline("count", ALARM)
