@@ -1,7 +1,7 @@
 """What of a window is compared with what: series of all predictions and of segments, then what takes rows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ...detectors.drift.compare import compare, compare_rates
@@ -17,7 +17,10 @@ from .sampled import SampleReader
 
 ENOUGH = 200
 """Predictions of an hour, or of a segment's value, from which on it is compared by itself."""
+PLENTY = 1000
+"""Predictions of an hour from which on a day shows nothing that its hours don't, and rows are as many as wanted."""
 MOST_SLICES = 10
+_HOUR = timedelta(hours=1)
 
 
 class _Before(NamedTuple):
@@ -57,10 +60,15 @@ class Comparer:
                 yield from (Answer(slice_, series, drift, before.stretch, of, of_now) for drift in answers)
                 if not any(drift.drifted_alone for drift in answers):
                     unchanged[series] = of
-            # Training data are distributions, without rows; and of a segment rows are few.
-            if slice_ == ALL and before.stretch is not None and made and before.made:
+            # Training data are distributions, without rows; and of a segment, or of a small hour, rows are few.
+            if slice_ == ALL and before.stretch is not None and before.made and self._has_rows(made):
                 sides = Sides((since, until), before.stretch, made, before.made)
                 yield from self._samples.compare(sides, unchanged)
+
+    def _has_rows(self, made: int) -> bool:
+        if self._config.windows or self._window.size > _HOUR:
+            return made > 0
+        return made >= PLENTY
 
     def _slices(self, since: datetime, until: datetime) -> list[Slice]:
         found = [ALL]

@@ -19,7 +19,7 @@ from ...schemas.windows import Window
 from ..evaluate.panes import Stretch, volumes
 from ..records import from_micros, micros_of
 from .answers import Answer, Key
-from .compared import ENOUGH, Comparer
+from .compared import ENOUGH, PLENTY, Comparer
 from .drift_rows import Compared
 from .drift_signals import drift_signal
 from .episodes import Episodes
@@ -30,8 +30,6 @@ from .states import DAMAGED, next_step
 from .usual import Usual
 
 AUTOMATIC = (Window.tumbling(timedelta(hours=1)), Window.tumbling(timedelta(days=1)))
-PLENTY = 1000
-"""Predictions of an hour from which on a day shows nothing that its hours don't."""
 LEVEL = 0.05
 _AT_ONCE_S = 2.0
 _WINDOWS_AHEAD = 1000
