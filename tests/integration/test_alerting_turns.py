@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,11 @@ def _alerting(clickhouse: ClickHouse, url: str, directory: Path, every_s: float)
         service.stop()
 
 
+def _evaluate(clickhouse: ClickHouse, accuracy: float) -> None:
+    """A new revision, as of now: alerting looks for those of the last minutes."""
+    store(clickhouse, "metrics", window("m", NOW.replace(minute=0), accuracy, evaluated=datetime.now(UTC)))
+
+
 def _told(hook: WebhookReceiver) -> list[tuple[str, str]]:
     alerts = [alert for request in hook.requests for alert in json.loads(request.body)["alerts"]]
     return [(alert["labels"]["alertname"], alert["status"]) for alert in alerts if alert["labels"].get("model") == "m"]
@@ -68,20 +74,20 @@ def test_new_metrics_are_looked_at_though_a_turn_of_all_rules_is_far_off(
     clickhouse: ClickHouse, tmp_path: Path
 ) -> None:
     clickhouse.command(f"INSERT INTO {clickhouse.database}.holds VALUES ('m')")
-    store(clickhouse, "metrics", window("m", NOW.replace(minute=0), 0.95))
+    _evaluate(clickhouse, 0.95)
     with WebhookReceiver() as hook, _alerting(clickhouse, hook.url, tmp_path, 3600) as alerting:
         wait_until(lambda: _told(hook) == [("ByQuery", "firing")], 60, "the first turn, of all rules")
         before = _states(clickhouse)
         assert (before["ByQuery"], before["RuleFailing"]) == ("firing", "pending")
 
         clickhouse.command(f"TRUNCATE TABLE {clickhouse.database}.holds")
-        store(clickhouse, "metrics", window("m", NOW.replace(minute=0), 0.5, evaluated=NOW.replace(minute=31)))
+        _evaluate(clickhouse, 0.5)
         alerting.look()
         wait_until(lambda: ("ByMetric", "firing") in _told(hook), 60, "what new metrics show")
         # What was not asked is as it was: neither over nor mended.
         assert _states(clickhouse) == before | {"ByMetric": "firing"}
 
-        store(clickhouse, "metrics", window("m", NOW.replace(minute=0), 0.95, evaluated=NOW.replace(minute=32)))
+        _evaluate(clickhouse, 0.95)
         alerting.look()
         wait_until(lambda: ("ByMetric", "resolved") in _told(hook), 60, "that it is over")
         assert ("ByQuery", "resolved") not in _told(hook)
