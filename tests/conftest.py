@@ -1,7 +1,6 @@
 """Services that tests share: each started at most once in a test process (with pytest-xdist: once in each worker)."""
 
 import sys
-import uuid
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,8 +9,8 @@ from loopwatch.infra.child_process import ChildProcess, accepts_connections, fre
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.embedded_kafka import EmbeddedKafka
 from loopwatch.infra.real_kafka import RealKafka
-from loopwatch.infra.settings import Settings
-from loopwatch.infra.tables import apply_tables
+
+from .databases import new_database
 
 # Others use the machine too. All else is as it was: in CI the same cases each time, and none kept.
 hypothesis.settings.register_profile(
@@ -47,8 +46,5 @@ def clickhouse_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def clickhouse(clickhouse_url: str) -> Iterator[ClickHouse]:
     """A connection to a database of the module's own, with all tables and no rows."""
-    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=f"t_{uuid.uuid4().hex[:12]}")
-    connection = ClickHouse(settings)
-    apply_tables(connection, settings)
-    yield connection
-    connection.close()
+    with new_database(clickhouse_url) as connection:
+        yield connection

@@ -14,9 +14,9 @@ import pytest
 from loopwatch.infra.child_process import ChildProcess
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.settings import Settings
-from loopwatch.infra.tables import apply_tables
 from loopwatch.producers import WebhookVerifier
 
+from ..databases import new_database
 from ..waiting import wait_until
 from ..webhook_receiver import WebhookReceiver
 
@@ -26,11 +26,8 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 @pytest.fixture
 def clickhouse(clickhouse_url: str) -> Iterator[ClickHouse]:
     """A database for each test: alerts are of all that is in one."""
-    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=f"t_{uuid.uuid4().hex[:12]}")
-    connection = ClickHouse(settings)
-    apply_tables(connection, settings)
-    yield connection
-    connection.close()
+    with new_database(clickhouse_url) as connection:
+        yield connection
 
 
 class World:

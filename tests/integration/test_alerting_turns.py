@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.infra.settings import Settings
-from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.config import load_config
 from loopwatch.stream_processors.alerter_app import AlertingService
 from loopwatch.stream_processors.alerts.store import read_alerts
 
+from ..databases import new_database
 from ..waiting import wait_until
 from ..webhook_receiver import WebhookReceiver
 from .alerted import NOW, store, window
@@ -23,12 +23,9 @@ from .alerted import NOW, store, window
 @pytest.fixture
 def clickhouse(clickhouse_url: str) -> Iterator[ClickHouse]:
     """A database for each test: alerts are of all that is in one."""
-    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=f"t_{uuid.uuid4().hex[:12]}")
-    connection = ClickHouse(settings)
-    apply_tables(connection, settings)
-    connection.command(f"CREATE TABLE {connection.database}.holds (model String) ENGINE = MergeTree ORDER BY model")
-    yield connection
-    connection.close()
+    with new_database(clickhouse_url) as connection:
+        connection.command(f"CREATE TABLE {connection.database}.holds (model String) ENGINE = MergeTree ORDER BY model")
+        yield connection
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
 
 from ..monitored import Answer, Workers, at
-from ..test_panes import Store
+from ..paned import Store
 
 MODEL = "fraud"
 PARTITIONS = 4

@@ -14,7 +14,7 @@ from loopwatch.stream_processors.monitor.counted import PaneReader, Side
 from loopwatch.stream_processors.monitor.drift_rows import Compared
 
 from ..monitored import BEGIN, Workers, at
-from ..test_panes import Store
+from ..paned import Store
 from .planted import BROKEN_H, CONFIG, HOURS, MODEL, PARAMETERS, SHIFTED_H, Run, Stored, Stream, aware, columns, watch
 
 

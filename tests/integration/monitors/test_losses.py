@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import pytest
 from loopwatch.infra.clickhouse import ClickHouse
-from loopwatch.infra.settings import Settings
-from loopwatch.infra.tables import apply_tables
 from loopwatch.schemas.outcomes import Combine, Kind, OnTimeout, Outcome, Positive
 from loopwatch.stream_processors.monitor import losses as module
 from loopwatch.stream_processors.monitor.losses import Cursor, Loss, losses_as_rows, new_losses
 from loopwatch.stream_processors.monitor.reached import Reached
 
+from ...databases import new_database
 from ..monitored import BEGIN, Answer, Workers
 
 PARTITIONS = 3
@@ -28,12 +27,9 @@ UNLABELLED = Outcome("answer", window=timedelta(seconds=WINDOW_S), combine=Combi
 @pytest.fixture(scope="module")
 def without_merges(clickhouse_url: str) -> Iterator[ClickHouse]:
     """With tables whose rows no merge folds: which of two revisions is left is up to the moment otherwise."""
-    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=f"t_{uuid.uuid4().hex[:12]}")
-    connection = ClickHouse(settings)
-    apply_tables(connection, settings)
-    connection.command(f"SYSTEM STOP MERGES {connection.database}.feedback")
-    yield connection
-    connection.close()
+    with new_database(clickhouse_url) as connection:
+        connection.command(f"SYSTEM STOP MERGES {connection.database}.feedback")
+        yield connection
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.records import micros_of
 from loopwatch.stream_processors.sink.inserts import Inserter
 
-from ..test_panes import OLD, Store, chosen, events_of, hour_of
+from ..paned import OLD, Store, chosen, events_of, hour_of
 
 DAY = OLD.replace(hour=0, minute=0)
 

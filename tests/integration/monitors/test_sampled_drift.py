@@ -17,7 +17,7 @@ from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.records import micros_of
 
 from ..monitored import at
-from ..test_panes import Store
+from ..paned import Store
 
 HOUR_S = 3600
 HOURS, CHANGED_H, AN_HOUR = 18, 13, 210
