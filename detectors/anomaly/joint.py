@@ -25,10 +25,9 @@ class JointAnomalies(Detector[Step]):
     What counts is the value that is farthest from what the others of its step lead to expect (`dependence`): where
     series are independent that is no more than its own deviation. How far is usual, `Baseline` says of it, as of any
     series, on a scale on which it would be normal if deviations were: so a single step is found, and one after the
-    other that is a little farther too. `score` is 1 - p: p is how
-    often a step without a change would come with as much. Findings are where p ≤ `alarm` and it is farther, not nearer;
-    `expected` and `seen` are how far, in deviations. While a change goes on, nothing is learned of how series go
-    together.
+    other that is a little farther too. `score` is 1 - p: p is how often a step without a change would come with as
+    much. Findings are where p ≤ `alarm` and it is farther, not nearer; `expected` and `seen` are how far, in
+    deviations. While a change goes on, nothing is learned of how series go together.
 
     The first 32 steps with a value say which series there are. Raw values of a series with a course of the day would be
     unlike the others every morning: give what `Baseline` leaves unexplained of each. What is unusual by itself is

@@ -89,6 +89,6 @@ def read_spread(clickhouse: ClickHouse, spread: Spread, columns: Mapping[str, st
     except DatabaseError as exc:
         if getattr(exc, "code", None) != TIMEOUT_CODE:
             raise
-        log.warning("sampling took too long: rows are not compared", model=spread.model, since=spread.stretch[0])
+        log.warning("sampling took too long, and is left out", model=spread.model, since=spread.stretch[0])
         return None
     return rows.rename_columns(list(columns))

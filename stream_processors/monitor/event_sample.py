@@ -1,22 +1,26 @@
 """A sample of a model's predictions, as features of events: the same ones whenever it is read again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ...infra.clickhouse import ClickHouse, quote
-from ..lookups import instant
+from ...infra.clickhouse import ClickHouse
+from ..evaluate.spread import Spread, read_spread
+from ..records import from_micros
 
 AN_HOUR = 300
-"""Predictions of an hour that are looked at, about; twice as many at most."""
+"""Predictions of an hour that are looked at, at most."""
 _FEATURES = 60
-# Of hours with more predictions than that only some stretches are read.
+# Of hours with more predictions than that only some slots of time are read.
 _MOST_READ = 300_000
-_STRETCHES = 6
-_STRETCH_US = 600_000_000
-_HASHES = 2**64 - 1
+_HOUR_US = 3_600_000_000
 FEATURE = "features."
 """What names of features begin with: outputs have others."""
-_OUTPUTS = ("score", "prediction", "latency_ms", "cost_usd")
+_OUTPUTS = {"score": "score", "prediction": "prediction_value", "latency_ms": "latency_ms", "cost_usd": "cost_usd"}
+_ID, _TS, _NUMBERS, _FLAGS = "(id)", "(ts)", "(numbers)", "(flags)"
+_COLUMNS = {
+    _ID: "prediction_id", _TS: "toUnixTimestamp64Micro(ts)", _NUMBERS: "features_num",
+    _FLAGS: "mapFilter((k, v) -> v IN ('true', 'false'), features_cat)", **_OUTPUTS,
+}  # fmt: skip
 
 
 class Event(NamedTuple):
@@ -27,35 +31,25 @@ class Event(NamedTuple):
 
 
 def events_of(clickhouse: ClickHouse, model: str, hour_us: int, made: int) -> list[Event]:
-    """Of the hour that begins `hour_us`, by event time, chosen by a hash of their id; `made`: how many there are.
-
-    Of more than 300,000 the beginnings of every ten minutes are read, of such a length that it is no more than that.
-    """
-    read = min(1.0, _MOST_READ / made)
-    up_to = min(_HASHES, int(_HASHES * min(1.0, AN_HOUR / (made * read))))
-    stretches = (
-        f"ts >= {instant(begin)} AND ts < {instant(begin + int(_STRETCH_US * read))}"
-        for begin in range(hour_us, hour_us + _STRETCHES * _STRETCH_US, _STRETCH_US)
-    )
-    rows = clickhouse.rows(
-        "SELECT prediction_id, score, prediction_value, latency_ms, cost_usd, numbers, flags FROM "
-        "(SELECT ts, prediction_id, score, prediction_value, latency_ms, cost_usd, features_num AS numbers, "
-        "mapFilter((k, v) -> v IN ('true', 'false'), features_cat) AS flags "
-        f"FROM {clickhouse.database}.predictions PREWHERE model = {quote(model)} "
-        f"AND ({' OR '.join(stretches)}) AND cityHash64(prediction_id) <= {up_to} "
-        f"ORDER BY cityHash64(prediction_id) LIMIT {2 * AN_HOUR}) ORDER BY ts, prediction_id"
-    )
+    """Of the hour that begins `hour_us`, by event time; `made`: how many there are. None if reading takes too long."""
+    stretch = from_micros(hour_us), from_micros(hour_us + _HOUR_US)
+    spread = Spread(model, stretch, made, AN_HOUR, _MOST_READ, seed=hour_us // _HOUR_US)
+    rows = read_spread(clickhouse, spread, _COLUMNS)
+    if rows is None:
+        return []
     return [
-        Event(prediction_id, dict(_outputs(outputs)) | dict(_features(numbers, flags)))
-        for prediction_id, *outputs, numbers, flags in rows
+        Event(row[_ID], dict(_outputs(row)) | dict(_features(row[_NUMBERS], row[_FLAGS])))
+        for row in rows.sort_by([(_TS, "ascending"), (_ID, "ascending")]).to_pylist()
     ]
 
 
-def _outputs(values: list[float | None]) -> Iterator[tuple[str, float]]:
-    return ((name, value) for name, value in zip(_OUTPUTS, values, strict=True) if value is not None)
+def _outputs(row: Mapping[str, float | None]) -> Iterator[tuple[str, float]]:
+    return ((name, value) for name in _OUTPUTS if (value := row[name]) is not None)
 
 
-def _features(numbers: Mapping[str, float | None], flags: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    found = {name: value for name, value in numbers.items() if value is not None}
-    found |= {name: float(value == "true") for name, value in flags.items()}
+def _features(
+    numbers: Iterable[tuple[str, float | None]], flags: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, float]]:
+    found = {name: value for name, value in numbers if value is not None}
+    found |= {name: float(value == "true") for name, value in flags}
     return ((FEATURE + name, found[name]) for name in sorted(found)[:_FEATURES])
