@@ -20,6 +20,13 @@ class Sides(NamedTuple):
     made_before: int
 
 
+class Shown(NamedTuple):
+    """What shows an answer: some predictions, by their ids, and SQL."""
+
+    examples: tuple[str, ...]
+    query: str
+
+
 class Answer(NamedTuple):
     """What a comparison of one series of a slice says, and what was compared."""
 
@@ -30,9 +37,8 @@ class Answer(NamedTuple):
     """The reference; None: training data."""
     before: Counted | None = None
     now: Counted | None = None
-    examples: tuple[str, ...] = ()
-    """Of what was compared by rows, as is the query; panes have neither."""
-    query: str = ""
+    shown: Shown | None = None
+    """Of what was compared by rows; panes are asked for it once there is something to tell."""
 
     @property
     def key(self) -> Key:

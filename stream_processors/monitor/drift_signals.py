@@ -10,7 +10,7 @@ from ...schemas.signals import Shift, Signal, SignalKind
 from ..evaluate.panes import OUTPUTS, Series, Slice
 from ..lookups import instant
 from ..records import from_micros, micros_of
-from .answers import Answer
+from .answers import Answer, Shown
 from .counted import Counted
 from .drift_rows import Compared
 from .episodes import Episode
@@ -26,6 +26,7 @@ def drift_signal(clickhouse: ClickHouse, model: str, row: Compared, episode: Epi
     until = from_micros(episode.until_us)
     drift, series, since = row.drift, row.series, from_micros(episode.since_us)
     expected, seen = _typical(drift, answer.before, answer.now)
+    shown = answer.shown or Shown(_examples(clickhouse, model, row, until), _query(clickhouse.database, model, row))
     where = f" where {row.slice.key} is {row.slice.value}" if row.slice.key else ""
     what = series.name if drift.question is Question.VALUES else f"{drift.question.value} share of {series.name}"
     moved = "" if expected is None or seen is None else f" from {expected:.4g} to {seen:.4g}"
@@ -48,8 +49,8 @@ def drift_signal(clickhouse: ClickHouse, model: str, row: Compared, episode: Epi
         segment_key=row.slice.key,
         segment=row.slice.value,
         evidence=tuple(Shift(_said(each.name), each.expected, each.seen) for each in drift.evidence),
-        examples=answer.examples if answer.query else _examples(clickhouse, model, row, until),
-        query=answer.query or _query(clickhouse.database, model, row),
+        examples=shown.examples,
+        query=shown.query,
         window_s=int((until - row.window_start).total_seconds()),
     )
 

@@ -8,7 +8,7 @@ from ...infra.clickhouse import quote
 from ..evaluate.panes import ALL, Series
 from ..lookups import instant
 from ..records import micros_of
-from .answers import Answer, Sides
+from .answers import Answer, Shown, Sides
 from .counted import Counted
 
 ID = "(id)"
@@ -31,8 +31,8 @@ class Hourly(NamedTuple):
             f"FROM {self.made(micros_of(since), micros_of(until))} GROUP BY hour ORDER BY hour"
         )
         before, now = of or (None, None)
-        chosen = tuple(examples[:_EXAMPLES])
-        return Answer(ALL, Series(drift.name, False), drift, self.sides.reference, before, now, chosen, query)
+        shows = Shown(tuple(examples[:_EXAMPLES]), query)
+        return Answer(ALL, Series(drift.name, False), drift, self.sides.reference, before, now, shows)
 
     def made(self, since_us: int, until_us: int) -> str:
         """SQL of the predictions that were made from an instant to before another."""
