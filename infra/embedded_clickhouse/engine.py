@@ -2,8 +2,9 @@
 
 Measured (chDB 4.4, engine 26.9): queries on one connection run one after the other, on several in parallel (the GIL is
 released), and a connection costs 0.3 ms; settings, current database and ``readonly`` live and die with it. So every
-query has its own. The data of INSERT … FORMAT go in through the streaming insert (12 M rows/s of 3 columns); appended
-to the SQL they would be cut at the first semicolon. input() can't be fed at all: see `_run_input_insert`.
+query has its own. The data of an INSERT lie in a file in memory that the statement reads (12 M rows/s of 3 columns):
+appended to the SQL they would be cut at the first semicolon, input() reads from nowhere, and the streaming insert
+answers well though a constraint or too many partitions kept every row out.
 """
 
 import contextlib
@@ -24,10 +25,9 @@ from .reader_names import Catalog
 from .statements import Statement
 
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_APPEND = 4 << 20
 # A server doesn't guess that `1 + 1` means SELECT 1 + 1, and a block of input() must arrive as it was sent.
 _ALWAYS = {"implicit_select": "0"}
-_INPUT_DEFAULTS = {
+_INSERT_DEFAULTS = {
     "max_insert_threads": "1",
     "parallelize_output_from_storages": "0",
     "schema_inference_use_cache_for_file": "0",
@@ -88,12 +88,8 @@ class Engine:
         started = time.perf_counter_ns()
         try:
             with self._connection(execution) as connection:
-                if execution.statement.data_format is None:
-                    raw = self._run_query(connection, execution)
-                elif execution.statement.input_call is None:
-                    raw = _run_insert(connection, execution)
-                else:
-                    raw = _run_input_insert(connection, execution)
+                run = self._run_query if execution.statement.data_format is None else _run_insert
+                raw = run(connection, execution)
                 memory = raw.get_memview()
                 output = memory.view() if execution.statement.returns_rows else memoryview(b"")
                 return Result(output, _summary(raw, time.perf_counter_ns() - started), (raw, memory))
@@ -161,35 +157,11 @@ class Engine:
 
 
 def _run_insert(connection: Any, execution: Execution) -> Any:
-    """INSERT … FORMAT X / VALUES: parsed as it is appended, written as one block up to min_insert_block_size_rows."""
-    insert = connection.send_insert(execution.sql, execution.statement.data_format)
-    try:
-        for piece in execution.data:
-            if len(piece) <= _APPEND:
-                connection.insert_append(insert, piece if isinstance(piece, bytes) else bytes(piece))
-            else:
-                for start in range(0, len(piece), _APPEND):
-                    connection.insert_append(insert, bytes(piece[start : start + _APPEND]))
-    except BaseException:
-        connection.insert_cancel(insert)
-        raise
-    return connection.insert_done(insert)
-
-
-def _run_input_insert(connection: Any, execution: Execution) -> Any:
-    """INSERT … SELECT … FROM input('structure') … FORMAT X: chDB reads input() from nowhere and inserts no rows.
-
-    The data go to a file in memory, and input(…) becomes file(…) of it: same columns, order, block and deduplication.
-    """
-    call = execution.statement.input_call
-    assert call is not None
-    word, argument = call
+    """INSERT with data: written in their order, as one block up to min_insert_block_size_rows."""
     with _spooled(execution.data) as path:
-        source = f"file('{path}', '{execution.statement.data_format}'" + ("" if argument.is_punct(")") else ", ")
-        sql = execution.statement.sql((word.start, argument.start, source.encode()))
-        defaults = {name: value for name, value in _INPUT_DEFAULTS.items() if name not in execution.settings}
+        defaults = {name: value for name, value in _INSERT_DEFAULTS.items() if name not in execution.settings}
         connection.query("SET " + ", ".join(_assignment(*item) for item in defaults.items()), "Null")
-        return connection.query(sql, "Null")
+        return connection.query(execution.statement.insert_from(path), "Null")
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ class Statement:
     data_format: str | None = None
     """Input format of the data that follow an INSERT; None when the statement takes none."""
     data_offset: int = 0
+    source_offset: int = 0
+    """Where FROM INFILE may stand in an INSERT: behind its table and columns, before its SETTINGS."""
     input_call: tuple[Token, Token] | None = None
     """``input`` and the token after its opening bracket, in INSERT … SELECT … FROM input('structure')."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -55,6 +57,15 @@ class Statement:
             pieces += [self.text[position:start], replacement]
             position = end
         return b"".join((*pieces, self.text[position:])).strip()
+
+    def insert_from(self, path: str) -> bytes:
+        """The INSERT with data, for the engine, which reads them from the file at `path` (quoted already)."""
+        if self.input_call is None:
+            source = f" FROM INFILE '{path}' ".encode()
+            return self.sql((self.source_offset, self.source_offset, source)) + f" FORMAT {self.data_format}".encode()
+        word, argument = self.input_call
+        source = f"file('{path}', '{self.data_format}'" + ("" if argument.is_punct(")") else ", ")
+        return self.sql((word.start, argument.start, source.encode()))
 
 
 def parse(head: bytes, input_formats: Collection[str], *, whole: bool) -> Statement:
@@ -97,6 +108,7 @@ def parse(head: bytes, input_formats: Collection[str], *, whole: bool) -> Statem
                 tuple(comments),
                 data_format=data.format,
                 data_offset=data.offset,
+                source_offset=data.source_offset,
                 input_call=data.input_call,
                 settings=data.settings,
             )
@@ -116,6 +128,7 @@ class _Data:
     sql_end: int
     format: str
     offset: int
+    source_offset: int
     input_call: tuple[Token, Token] | None
     settings: dict[str, str]
 
@@ -128,6 +141,7 @@ class _InsertScan:
         self._input_formats = input_formats
         self._selects = False
         self._infile = False
+        self._settings: int | None = None
         self.input_call: tuple[Token, Token] | None = None
 
     def see(self, found: list[Token], depth: int) -> _Data | None:
@@ -142,8 +156,10 @@ class _InsertScan:
             self._selects = True
         elif token.is_word("INFILE") and before.is_word("FROM"):
             self._infile = True
+        elif token.is_word("SETTINGS") and not self._selects and not named:
+            self._settings = token.start
         elif token.is_word("VALUES") and not self._selects and not named:
-            return _Data(token.start, "Values", token.end, None, {})
+            return self._data(token, "Values", token.end, {})
         elif before.is_word("FORMAT") and not self._infile and (not self._selects or self._feeds_input(token)):
             return self._after_format(before, token)
         return None
@@ -157,7 +173,12 @@ class _InsertScan:
         offset = blank.end() if blank else end
         if self._text[offset : offset + 1] == ";":
             offset += 1
-        return _Data(word.start, name.text, offset, self.input_call, settings)
+        return self._data(word, name.text, offset, settings)
+
+    def _data(self, word: Token, name: str, offset: int, settings: dict[str, str]) -> _Data:
+        """Data in format `name` from `offset` on; the statement ends before `word`."""
+        source_offset = word.start if self._settings is None else self._settings
+        return _Data(word.start, name, offset, source_offset, self.input_call, settings)
 
 
 _SETTINGS_WORD = re.compile(r"\s*+SETTINGS\s", re.IGNORECASE)

@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 import pyarrow as pa
-from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
+from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.alerting import Condition, Rule
 from loopwatch.schemas.alerts import Finding
 from loopwatch.schemas.signals import Signal
@@ -15,6 +15,8 @@ from loopwatch.stream_processors.alerts.conditions.evaluate import Evaluation, e
 from loopwatch.stream_processors.monitor.signals import store_signals
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
+
+from tests.databases import insert_rows
 
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
@@ -32,9 +34,7 @@ def store(clickhouse: ClickHouse, table: str, rows: Iterable[dict[str, Any]]) ->
     """Rows with the same columns."""
     listed = list(rows)
     columns = {name: pa.array([row[name] for row in listed], _TYPES.get(name)) for name in listed[0]}
-    clickhouse.client.insert_arrow(
-        table, pa.table(columns), database=clickhouse.database, settings=dict(INSERT_SETTINGS)
-    )
+    insert_rows(clickhouse, table, pa.table(columns))
 
 
 def window(

@@ -15,6 +15,8 @@ from loopwatch.stream_processors.live.evaluator import Evaluator
 from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 N = 1500
 PARTITIONS = 4
@@ -97,9 +99,7 @@ def store(clickhouse: ClickHouse, table: str, rows: Sequence[Row], at: datetime 
     if rows:
         stamped = pa.array([at or datetime.now(UTC)] * len(rows), pa.timestamp("ms", "UTC"))
         columns = {name: pa.array([row[name] for row in rows], _TYPES.get(name)) for name in rows[0]}
-        clickhouse.client.insert_arrow(
-            table, pa.table({**columns, "_ingested_at": stamped}), database=clickhouse.database
-        )
+        insert_rows(clickhouse, table, pa.table({**columns, "_ingested_at": stamped}))
 
 
 def store_actions(clickhouse: ClickHouse, feedback: Sequence[Row]) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
+from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.stream_processors.monitor.reached import Reached
 from loopwatch.stream_processors.records import micros_of
 from msgspec import Struct
+
+from tests.databases import insert_rows
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 ACTIONS, PREDICTIONS = "t.actions", "t.predictions"
@@ -134,6 +136,4 @@ class Workers:
 
     def _insert(self, table: str, columns: dict[str, list[Any]]) -> None:
         arrays = {name: pa.array(values, _TYPES.get(name)) for name, values in columns.items()}
-        self._clickhouse.client.insert_arrow(
-            table, pa.table(arrays), database=self._clickhouse.database, settings=dict(INSERT_SETTINGS)
-        )
+        insert_rows(self._clickhouse, table, pa.table(arrays))

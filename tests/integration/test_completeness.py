@@ -14,6 +14,8 @@ from loopwatch.stream_processors.evaluate.completeness import final_shares
 from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Cell, Windows
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 ANSWER = Outcome("answer", window=10 * DAY)
@@ -50,7 +52,7 @@ def store(clickhouse: ClickHouse, model: str, made: list[datetime], delay_d: np.
             pa.map_(pa.string(), pa.string()),
         ),
     }
-    clickhouse.client.insert_arrow("predictions", pa.table(predictions), database=clickhouse.database)
+    insert_rows(clickhouse, "predictions", pa.table(predictions))
     acted = [at + float(d) * DAY if known else None for at, d, known in zip(made, delay_d, in_time, strict=True)]
     feedback = {
         **shared,
@@ -61,7 +63,7 @@ def store(clickhouse: ClickHouse, model: str, made: list[datetime], delay_d: np.
         "action_ts": pa.array(acted, stamp),
         "revision": pa.array(np.where(in_time, 2, 1), pa.uint32()),
     }
-    clickhouse.client.insert_arrow("feedback", pa.table(feedback), database=clickhouse.database)
+    insert_rows(clickhouse, "feedback", pa.table(feedback))
 
 
 def times(rng: np.random.Generator, n: int) -> list[datetime]:

@@ -25,6 +25,8 @@ from loopwatch.stream_processors.evaluate.windows import Windows
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
+from tests.databases import insert_rows
+
 BEGIN = pd.Timestamp("2025-03-03", tz="UTC")
 DAY = timedelta(days=1)
 N = 3000
@@ -97,7 +99,7 @@ def store_predictions(clickhouse: ClickHouse, predictions: pd.DataFrame, model: 
         "segments": pa.array(segments, pa.map_(pa.string(), pa.string())),
         "_ingested_at": pa.array([datetime.now(UTC)] * len(predictions), pa.timestamp("ms", "UTC")),
     }
-    clickhouse.client.insert_arrow("predictions", pa.table(table), database=clickhouse.database)
+    insert_rows(clickhouse, "predictions", pa.table(table))
 
 
 def store_actions(clickhouse: ClickHouse, actions: pd.DataFrame, model: str, of_class: str) -> None:
@@ -117,7 +119,7 @@ def store_actions(clickhouse: ClickHouse, actions: pd.DataFrame, model: str, of_
         "class": [of_class] * len(actions),
         "_ingested_at": pa.array([datetime.now(UTC)] * len(actions), pa.timestamp("ms", "UTC")),
     }
-    clickhouse.client.insert_arrow("actions", pa.table(table), database=clickhouse.database)
+    insert_rows(clickhouse, "actions", pa.table(table))
 
 
 def settle(clickhouse: ClickHouse, actions: pd.DataFrame, of_class: str, model: str, rank: int) -> None:
@@ -129,7 +131,7 @@ def settle(clickhouse: ClickHouse, actions: pd.DataFrame, of_class: str, model: 
         "rank": pa.array([rank] * len(actions), pa.uint8()),
         "_ingested_at": pa.array([datetime.now(UTC)] * len(actions), pa.timestamp("ms", "UTC")),
     }
-    clickhouse.client.insert_arrow("action_status", pa.table(table), database=clickhouse.database)
+    insert_rows(clickhouse, "action_status", pa.table(table))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ from loopwatch.stream_processors.evaluate.slices import Slicing
 from loopwatch.stream_processors.evaluate.windows import Cell, Windows
 from sklearn import metrics as sk
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 DAYS = 40
@@ -68,9 +70,8 @@ def store(clickhouse: ClickHouse, model: str, rows: Rows, *, scores: bool = True
         ),
         "revision": pa.array(np.full(N, 2), pa.uint32()),
     }
-    database = clickhouse.database
-    clickhouse.client.insert_arrow("predictions", pa.table({**shared, "ts": pa.array(made, stamp)}), database=database)
-    clickhouse.client.insert_arrow("feedback", pa.table(feedback), database=database)
+    insert_rows(clickhouse, "predictions", pa.table({**shared, "ts": pa.array(made, stamp)}))
+    insert_rows(clickhouse, "feedback", pa.table(feedback))
     return rows
 
 

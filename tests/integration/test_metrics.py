@@ -25,6 +25,8 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 N = 6000
@@ -63,9 +65,7 @@ def store(clickhouse: ClickHouse, rows: Rows) -> Rows:
         "_ingested_at": pa.array([datetime.now(UTC)] * N, pa.timestamp("ms", "UTC")),
     }
     stamp = pa.timestamp("us", "UTC")
-    clickhouse.client.insert_arrow(
-        "predictions", pa.table({**shared, "ts": pa.array(rows["made"], stamp)}), database=clickhouse.database
-    )
+    insert_rows(clickhouse, "predictions", pa.table({**shared, "ts": pa.array(rows["made"], stamp)}))
     labelled = rows["labelled"]
     rows["settled"] = settled = [bool(known) or index % 10 != 0 for index, known in enumerate(labelled)]
     feedback = pa.table(
@@ -86,7 +86,7 @@ def store(clickhouse: ClickHouse, rows: Rows) -> Rows:
             "revision": pa.array(np.where(labelled, 2, 1), pa.uint32()),
         }
     )
-    clickhouse.client.insert_arrow("feedback", feedback.filter(pa.array(settled)), database=clickhouse.database)
+    insert_rows(clickhouse, "feedback", feedback.filter(pa.array(settled)))
     return rows
 
 

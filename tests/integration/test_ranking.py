@@ -20,6 +20,8 @@ from loopwatch.stream_processors.evaluate.windows import Windows
 from msgspec.structs import replace
 from sklearn.metrics import ndcg_score
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 MONTH = Window.tumbling(30 * DAY)
@@ -55,7 +57,7 @@ def store(clickhouse: ClickHouse, model: str, items: Sequence[Item]) -> None:
     attributes = pa.array([list(item.attributes.items()) for item in items], maps)
     traces = [item.trace_id for item in items]
     predictions = pa.table({**shared, "ts": times, "trace_id": traces, "attributes": attributes})
-    clickhouse.client.insert_arrow("predictions", predictions, database=clickhouse.database)
+    insert_rows(clickhouse, "predictions", predictions)
     feedback = pa.table(
         {
             **shared,
@@ -68,7 +70,7 @@ def store(clickhouse: ClickHouse, model: str, items: Sequence[Item]) -> None:
             "revision": pa.array([1] * len(items), pa.uint32()),
         }
     ).filter(pa.array([item.label is not None for item in items]))
-    clickhouse.client.insert_arrow("feedback", feedback, database=clickhouse.database)
+    insert_rows(clickhouse, "feedback", feedback)
 
 
 def searches(seed: int, grades: Sequence[float]) -> list[list[Item]]:

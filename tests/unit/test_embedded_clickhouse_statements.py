@@ -81,6 +81,21 @@ def test_settings_between_format_and_data_are_kept():
     assert parsed(b"INSERT INTO t FORMAT CSV SETTINGS a = -1.5, b='x\\'y'\n1").settings == {"a": "-1.5", "b": "x'y"}
 
 
+@pytest.mark.parametrize(
+    ("sql", "from_file"),
+    [
+        (b"INSERT INTO t VALUES (1,'a;')", b"INSERT INTO t  FROM INFILE 'f' FORMAT Values"),
+        (b"INSERT INTO t (a /* ; */) FORMAT CSV\n1", b"INSERT INTO t (a  )  FROM INFILE 'f' FORMAT CSV"),
+        (
+            b"INSERT INTO settings (settings) SETTINGS a = 1 FORMAT CSV\n1",
+            b"INSERT INTO settings (settings)  FROM INFILE 'f' SETTINGS a = 1 FORMAT CSV",
+        ),
+    ],
+)
+def test_an_inserts_data_are_read_from_a_file(sql: bytes, from_file: bytes):
+    assert parsed(sql).insert_from("f") == from_file
+
+
 def test_input_is_found_in_the_select_that_feeds_an_insert():
     sql = (
         b"INSERT INTO t (a) SELECT a FROM input('a Int8') WHERE throwIf((SELECT max(e) FROM f) != 1, 'fenced') = 0 "
@@ -90,9 +105,7 @@ def test_input_is_found_in_the_select_that_feeds_an_insert():
     assert statement.data_format == "ArrowStream"
     assert sql[statement.data_offset :] == b"\xff\xff"
     assert statement.input_call is not None
-    word, argument = statement.input_call
-    replaced = statement.sql((word.start, argument.start, b"file('f', 'ArrowStream', "))
-    assert replaced == (
+    assert statement.insert_from("f") == (
         b"INSERT INTO t (a) SELECT a FROM file('f', 'ArrowStream', 'a Int8') "
         b"WHERE throwIf((SELECT max(e) FROM f) != 1, 'fenced') = 0"
     )

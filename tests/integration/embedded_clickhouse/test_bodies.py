@@ -133,3 +133,25 @@ def test_a_body_over_the_limit_is_413_and_the_client_reads_why(guarded: Server, 
     response = guarded.request(body=body, headers=headers, query="INSERT INTO t FORMAT CSV")
     assert (response.status, response.headers["X-ClickHouse-Exception-Code"]) == (413, "307")
     assert b"2000000 bytes" in response.data
+
+
+@pytest.mark.parametrize(
+    ("sql", "body", "code"),
+    [
+        ("INSERT INTO {t} (at) FORMAT CSV", b"2026-01-01\n1999-01-01\n", 469),
+        ("INSERT INTO {t} (at) VALUES", b"('2026-01-01'), ('1999-01-01');", 469),
+        ("INSERT INTO {t} (at) SELECT at FROM input('at Date') FORMAT CSV", b"1999-01-01\n", 469),
+        ("INSERT INTO {t} (at) FORMAT CSV", b"2026-01-01\n2026-02-01\n", 252),
+        ("INSERT INTO {t} FORMAT JSONEachRow", b'{"at":"2026-01-01"}\n{"at":"2026-02-01"}\n', 252),
+        ("INSERT INTO {t} (at) SETTINGS max_insert_threads = 2 FORMAT CSV", b"2026-01-01\n2026-02-01\n", 252),
+    ],
+)
+def test_rows_that_a_table_refuses_are_an_error_and_none_is_stored(server: Server, sql: str, body: bytes, code: int):
+    table = f"refusing_{abs(hash((sql, body))):x}"
+    server.client().command(
+        f"CREATE TABLE {table} (at Date, CONSTRAINT recent CHECK at > '2000-01-01') "
+        "ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY at"
+    )
+    response = server.request(body=body, query=sql.format(t=table), max_partitions_per_insert_block="1")
+    assert (response.status, response.headers.get("X-ClickHouse-Exception-Code")) == (500, str(code)), response.data
+    assert count(server, table) == 0

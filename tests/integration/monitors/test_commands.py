@@ -27,6 +27,8 @@ from loopwatch.stream_processors.sink.fence import Fence
 from loopwatch.stream_processors.sink.inserts import Inserter
 from typer.testing import CliRunner, Result
 
+from tests.databases import insert_rows
+
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 N = 8000
@@ -83,7 +85,7 @@ def risk(clickhouse: ClickHouse) -> dict[str, Any]:
 
 
 def insert(clickhouse: ClickHouse, table: str, columns: dict[str, Any]) -> None:
-    clickhouse.client.insert_arrow(table, pa.table(columns), database=clickhouse.database)
+    insert_rows(clickhouse, table, pa.table(columns))
 
 
 @pytest.fixture

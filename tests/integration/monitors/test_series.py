@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from loopwatch.infra.clickhouse import INSERT_SETTINGS, ClickHouse
+from loopwatch.infra.clickhouse import ClickHouse
 from loopwatch.schemas.signals import Signal
 from loopwatch.stream_processors.monitor.anomalies import HOUR_S, AnomalyMonitor
 from loopwatch.stream_processors.monitor.points import Steps, first_step, of_predictions
 from loopwatch.stream_processors.monitor.reached import Reached
+
+from tests.databases import insert_rows
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 HOURS, FALLS, GONE = 120, 100, 80
@@ -31,9 +33,7 @@ def model(clickhouse: ClickHouse) -> str:
         "features_num": pa.array([[("age", age)] for age in ages], pa.map_(pa.string(), pa.float64())),
         "_ingested_at": pa.array([datetime.now(UTC)] * len(hours), pa.timestamp("ms", "UTC")),
     }
-    clickhouse.client.insert_arrow(
-        "predictions", pa.table(columns), database=clickhouse.database, settings=dict(INSERT_SETTINGS)
-    )
+    insert_rows(clickhouse, "predictions", pa.table(columns))
     return "series"
 
 
