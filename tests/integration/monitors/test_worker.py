@@ -88,6 +88,7 @@ def test_signals_come_out_of_a_worker_that_is_killed_on_the_way(
         close(loop, 9)
         loop.wait(lambda: loop.count("signals_current") >= 2)
         loop.kill(0)
+        kept = {name for (name,) in loop.rows("monitors FINAL", "monitor")}
         loop.send(every[middle:])
         close(loop, HOURS + 2)
         loop.start(0)
@@ -98,7 +99,9 @@ def test_signals_come_out_of_a_worker_that_is_killed_on_the_way(
         out = published(loop, lambda found: {(each.signal_id, each.message) for each in found} >= {
             (id_, row[3]) for id_, row in stored.items()
         })  # fmt: skip
-        assert all("from its state of" in how for (how,) in loop.rows("monitors FINAL", "rebuilt"))
+        rebuilt = dict(loop.rows("monitors FINAL", "monitor, rebuilt"))
+        assert kept
+        assert all("from its state of" in rebuilt[name] for name in kept), rebuilt
         contents: dict[tuple[str, datetime], Signal] = {}
         for signal in out:
             assert contents.setdefault((signal.signal_id, signal.until), signal) == signal
