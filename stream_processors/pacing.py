@@ -11,8 +11,8 @@ from ..schemas.errors import FencedError, ServiceUnavailable
 log = logger(__name__)
 
 _FAR_BEHIND = 2
-# While events wait, work is followed by a rest of so many times its length.
-_REST = 4
+# Work is followed by a rest of so many times its length while many events wait, and while none does.
+_REST, _IDLE_REST = 4, 0.1
 _LONGEST_REST_S = 60
 
 
@@ -22,7 +22,8 @@ async def repeat(work: Callable[[], bool], every_s: float, behind: Callable[[], 
     Args:
         work: says whether it has left something to do.
         behind: how many events wait to be joined. While more than `many` do, a fifth of the time at most is spent here;
-            of twice as many, a backlog in which everything changes, once a minute.
+            of twice as many, a backlog in which everything changes, once a minute. While none does, there is hardly
+            anything to make room for: a history is caught up with.
     """
     resting_since = time.monotonic()
     while True:
@@ -40,5 +41,7 @@ async def repeat(work: Callable[[], bool], every_s: float, behind: Callable[[], 
             log.exception("evaluation failed, tried again later", exc)
         resting_since = time.monotonic()
         took_s = resting_since - began
-        rest_s = min(took_s * (_REST if behind() > many else rest), _LONGEST_REST_S)
+        waiting = behind()
+        rests = _REST if waiting > many else rest if waiting else min(rest, _IDLE_REST)
+        rest_s = min(took_s * rests, _LONGEST_REST_S)
         await asyncio.sleep(rest_s if is_behind else max(every_s - took_s, rest_s))
