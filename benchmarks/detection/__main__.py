@@ -1,8 +1,8 @@
-"""Every figure of detectors, in turn: ``python -m benchmarks.detection`` (``make bench-detection``); about an hour.
+"""Every figure of detectors, in turn: ``python -m benchmarks.detection`` (``make bench-detection``); 80 minutes.
 
 False alarms and power of drift against a reference beside Evidently; concept drift beside River; anomalies by NAB's
-rules beside River; anomalies of simulated models; speed of drift beside Evidently, and of each detector. A table each,
-and JSON in ``benchmarks/results/``.
+rules beside River; anomalies of simulated models, and of their single predictions; speed of drift beside Evidently, and
+of each detector. A table each, and JSON in ``benchmarks/results/``.
 """
 
 import sys
@@ -14,6 +14,7 @@ QUICK = {
     "concept": ["--trials", "2"],
     "anomalies": ["--detector", "Loopwatch"],
     "operations": ["--quick"],
+    "events": ["--weeks", "1", "--bursts", "1"],
     "drift_speed": ["--columns", "50", "--rows", "10000", "--repeats", "1"],
     "speed": [],
 }

@@ -28,12 +28,12 @@ NAME = "events/3600s"
 _HOUR_S = 3600
 _SECOND_US = 1_000_000
 _HOUR_US = _HOUR_S * _SECOND_US
-# Without anything wrong, one of a hundred: some in an hour, so that more of them show.
-_UNUSUAL = 0.01
+ALARM = 0.01
+"""Share of predictions that are unusual without anything wrong: some in an hour, so that more of them show."""
+ONE_FALSE_IN_S = 5 * 28 * 86_400
+"""A fifth of a false alarm in four weeks of a model."""
 _COMPARED_WITH = 500
 _TREES, _HEIGHT = 12, 7
-# A fifth of a false alarm in four weeks of a model.
-_ONE_FALSE_IN_S = 5 * 28 * 86_400
 _AT_ONCE_S = 2.0
 _HOURS_AHEAD = 1_000
 _MOST_EVIDENCE, _EXAMPLES, _SHOWN = 5, 5, 20
@@ -57,8 +57,8 @@ class UnusualEvents:
     """Which events are unlike those before them, and whether they are more than usual. Knows no database."""
 
     def __init__(self) -> None:
-        self._events = EventAnomalies(every=1, alarm=_UNUSUAL, trees=_TREES, height=_HEIGHT)
-        self._share = Baseline("share", _HOUR_S / _ONE_FALSE_IN_S)
+        self._events = EventAnomalies(every=1, alarm=ALARM, trees=_TREES, height=_HEIGHT)
+        self._share = Baseline("share", _HOUR_S / ONE_FALSE_IN_S)
 
     def take(self, hour_us: int, events: Sequence[Event]) -> Taken:
         """The events of an hour, in their order; hours are taken in their order, those without events too."""
