@@ -13,7 +13,7 @@ QUICK = {
     "false_alarms": ["--windows", "20"],
     "concept": ["--trials", "2"],
     "anomalies": ["--detector", "Loopwatch"],
-    "operations": ["--quick"],
+    "operations": ["--trials", "1", "--nulls", "1"],
     "events": ["--weeks", "1", "--bursts", "1"],
     "drift_speed": ["--columns", "50", "--rows", "10000", "--repeats", "1"],
     "speed": [],

@@ -153,7 +153,11 @@ def gaussian(trial: Trial) -> list[float]:
     """River's GaussianScorer: the probability of no such value, as nines."""
     scorer, scores = anomaly.GaussianScorer(window_size=1_000, grace_period=100), []
     for value in trial.values.tolist():
-        scores.append(float(scorer.score_one({}, value)))
+        try:
+            score = float(scorer.score_one({}, value))
+        except TypeError:  # River's variance over a window was rounded to less than 0, and its deviation is complex
+            score = 0.0
+        scores.append(score)
         scorer.learn_one({}, value)
     varied = np.maximum.accumulate(trial.values) > np.minimum.accumulate(trial.values)
     return np.where(varied, scores, 0.0).tolist()
