@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 def events_of(clickhouse: ClickHouse, model: str, hour_us: int, made: int) -> list[Event]:
-    """Of the hour that begins `hour_us`, by event time; `made`: how many there are. None if reading takes too long."""
+    """Of the hour that begins `hour_us`, by event time; `made`: how many there are. Empty if reading takes too long."""
     stretch = from_micros(hour_us), from_micros(hour_us + _HOUR_US)
     spread = Spread(model, stretch, made, AN_HOUR, _MOST_READ, seed=hour_us // _HOUR_US)
     rows = read_spread(clickhouse, spread, _COLUMNS)
