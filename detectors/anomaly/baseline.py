@@ -31,7 +31,8 @@ _COARSE = 4.0
 class Episode(Struct):
     """A change that goes on: its first value, how long, the ordinary steps at its end, and what no longer is one.
 
-    `least`: deviation of a step, downwards below 0, that belongs to it.
+    `least`: deviation of a step, downwards below 0, that belongs to it. In a step of few events less does, in which the
+    change, from `before` to `after`, shows less; one in which it would hardly show says nothing.
     """
 
     since: int
@@ -39,6 +40,8 @@ class Episode(Struct):
     steps: int = 0
     ahead: int = 0
     quiet: int = 0
+    before: float = 0.0
+    after: float = 0.0
 
 
 class Left(Struct, frozen=True):
@@ -125,6 +128,12 @@ class Baseline(Detector[Point]):
         return self._is.episode is not None
 
     @property
+    def has_risen(self) -> bool:
+        """Whether that change is to more than was expected."""
+        episode = self._is.episode
+        return episode is not None and episode.least > 0.0
+
+    @property
     def alarm(self) -> float:
         """The probability below which a value is found."""
         return self._is.alarm
@@ -191,21 +200,33 @@ class Baseline(Detector[Point]):
             evidence.unlearn(steps)
             state.level.unlearn(steps)
             state.profile.take(ts_us, season + state.level.expected() + seen.residual, usual=False)
-            least = _GOES_ON * evidence.deviation(self._of, steps) / steps**0.5
-            state.episode = Episode(since=max(0, self.n - steps + 1), least=_at_least_one(least), ahead=1)
+            least = _at_least_one(_GOES_ON * evidence.deviation(self._of, steps) / steps**0.5)
+            before, after = evidence.of_last(self._of, steps)
+            since = max(0, self.n - steps + 1)
+            state.episode = Episode(since=since, least=least, ahead=1, before=before, after=after)
             return self._finding(state.episode, steps)
         state.profile.take(ts_us, season + state.level.expected(episode.ahead + 1) + seen.residual, usual=False)
         episode.steps += 1
         episode.ahead += 1
-        is_on = alone > episode.least if episode.least > 0.0 else alone < episode.least
-        episode.quiet = 0 if is_on else episode.quiet + 1
-        found = self._finding(episode, 1) if is_on and p <= state.alarm else None
+        whole = self._whole(episode, seen)
+        least = max(1.0, min(abs(episode.least), _GOES_ON * whole))
+        towards = alone * math.copysign(1.0, episode.least)
+        if towards > least:
+            episode.quiet = 0
+        elif _GOES_ON * whole >= 1.0:
+            episode.quiet += 1
+        found = self._finding(episode, 1) if episode.quiet == 0 and towards > 0.0 and p <= state.alarm else None
         if episode.quiet >= _QUIET:
             state.episode = None
             evidence.forget()
         elif episode.steps >= max(LASTING_STEPS, LASTING_US // (state.step_us or LASTING_US)):
             self._settle()
         return found
+
+    def _whole(self, episode: Episode, seen: Seen) -> float:
+        """How many deviations the whole change would be in a step like this one."""
+        changed = self._of.changed(seen.expected, seen.weight, episode.before, episode.after)
+        return abs(self._of.deviation(changed, seen.expected, seen.weight, 1) / self._is.evidence.unit(self._of))
 
     def _finding(self, episode: Episode, steps: int) -> Finding:
         expected, seen = self._is.evidence.of_last(self._of, steps)

@@ -1,7 +1,8 @@
 """What the values of a series are made of, and how far they may be from what is expected by that alone.
 
 A kind works on its own scale, on which noise is about the same everywhere, and on amounts: what was seen, what was
-expected and their weight, which add up over steps. Deviations are signed roots of deviances (McCullagh, Nelder, 1989),
+expected and their weight, which add up over steps; `changed` is what would be seen of a step if what changed a value
+from `before` to `after` changed it as well. Deviations are signed roots of deviances (McCullagh, Nelder, 1989),
 after a correction for continuity: standard normal, nearly, down to single counts.
 """
 
@@ -69,6 +70,9 @@ class Count:
     def of_amount(self, amount: float, weight: float) -> float:
         return amount / weight
 
+    def changed(self, expected: float, weight: float, before: float, after: float) -> float:
+        return expected * (after + LEAST) / (before + LEAST)
+
 
 class Share:
     """Shares of n observations: binomial noise at least. Scale: 2 arcsin √x."""
@@ -111,6 +115,9 @@ class Share:
     def of_amount(self, amount: float, weight: float) -> float:
         return amount / weight
 
+    def changed(self, expected: float, weight: float, before: float, after: float) -> float:
+        return self.natural(self.scaled(expected / weight) + self.scaled(after) - self.scaled(before)) * weight
+
 
 class Mean:
     """Means of anything, and numbers of no other kind: only history says how they vary. Scale: asinh x by `size`."""
@@ -142,3 +149,6 @@ class Mean:
 
     def of_amount(self, amount: float, weight: float) -> float:
         return self.natural(amount / weight)
+
+    def changed(self, expected: float, weight: float, before: float, after: float) -> float:
+        return expected + (self.scaled(after) - self.scaled(before)) * weight

@@ -1,5 +1,6 @@
 """Anomalies of a model's series: an online detector for each, and one for all, over points of minutes or of hours."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,10 +111,23 @@ class AnomalyMonitor:
                     continue
                 series = self._series[name] = _Series(self._new(points[name].made), Told())
             made, values = points.get(name, (None, {}))
-            begin = series.online.n
-            found = self._together.see(name, made, in_order(values, steps, self._least_n), series.online)
-            signals += [self._signal(name, series, steps, each, begin) for each in found]
+            signals += self._take(name, series, made, in_order(values, steps, self._least_n))
         return signals + self._together.take(self._model, steps, self._query)
+
+    def _take(self, name: str, series: _Series, made: Made | None, points: list[Point]) -> list[Signal]:
+        """What the next points show: of each anomaly what is said last."""
+        begin = series.online.n
+        found = {each.at - begin: each for each in self._together.see(name, made, points, series.online)}
+        signals: dict[str, Signal] = {}
+        for i, point in enumerate(points):
+            signal = None
+            if i in found:
+                signal = self._signal(name, series, found[i], point.ts_us)
+            elif math.isnan(point.value):
+                signal = series.told.wait(point.ts_us, self._seconds * _SECOND_US)
+            if signal is not None:
+                signals[signal.signal_id] = signal
+        return list(signals.values())
 
     def state(self) -> dict[str, Any]:
         """All of it, as plain data."""
@@ -163,17 +177,16 @@ class AnomalyMonitor:
         self._series, self._together, self._next = series, together, first
         self.rebuilt = f"from its state of {reached:%Y-%m-%d %H:%M} and the panes since"
 
-    def _signal(self, name: str, series: _Series, steps: Steps, found: Finding, begin: int) -> Signal:
-        step_us, told = self._seconds * _SECOND_US, series.told
-        at_us = steps.first * _SECOND_US + (found.at - begin) * step_us
+    def _signal(self, name: str, series: _Series, found: Finding, at_us: int) -> Signal:
+        told = series.told
         told.take(
-            found, at_us, step_us,
+            found, at_us, self._seconds * _SECOND_US,
             lambda since_us: signal_id_of(self._model, SignalKind.ANOMALY, name, self._seconds, since_us),
         )  # fmt: skip
         expected = "" if found.expected is None else f", where {found.expected:.4g} was expected"
         seen = "" if found.seen is None else f" is {found.seen:.4g}"
         since = from_micros(told.since_us)
-        return Signal(
+        signal = Signal(
             signal_id=told.signal_id,
             model=self._model,
             kind=SignalKind.ANOMALY,
@@ -190,6 +203,7 @@ class AnomalyMonitor:
             query=self._query(told.since_us, told.until_us),
             window_s=self._seconds,
         )
+        return told.say(signal)
 
     def _query(self, since_us: int, until_us: int) -> str:
         begin_us = since_us - 24 * HOUR_S * _SECOND_US

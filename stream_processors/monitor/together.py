@@ -78,6 +78,7 @@ class Together:
     def take(self, model: str, steps: Steps, query: Callable[[int, int], str]) -> list[Signal]:
         """Take the steps that every series was seen in; `query` shows what was from an instant to another (µs)."""
         signals: list[Signal] = []
+        step_us = self._seconds * _SECOND_US
         for second in steps:
             at_us = second * _SECOND_US
             here = {} if at_us in self._known else self._values.get(at_us, {})
@@ -86,8 +87,10 @@ class Together:
                     self._names.append(name)
             usual = {name: min(max(here[name].left.deviation, -_USUAL), _USUAL) for name in self._names if name in here}
             for found in self._joint.update([Step(at_us, usual)]):
-                self._told.take(found, at_us, self._seconds * _SECOND_US, lambda since_us: self._id(model, since_us))
-                signals.append(self._signal(model, found, here, query))
+                self._told.take(found, at_us, step_us, lambda since_us: self._id(model, since_us))
+                signals.append(self._told.say(self._signal(model, found, here, query)))
+            if at_us not in self._known | self._values.keys() and (goes_on := self._told.wait(at_us, step_us)):
+                signals.append(goes_on)
         self._values, self._known = {}, set()
         return signals
 

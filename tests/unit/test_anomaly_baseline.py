@@ -121,6 +121,47 @@ def test_a_change_that_lasts_a_day_is_the_new_normal_and_keeps_the_hours() -> No
     assert [each for each in findings if each.at > 40 * 24] == []
 
 
+def nightly(before: int, after: int, share: float) -> tuple[int, list[Point]]:
+    """Days of a share that changes one afternoon: 60 an hour, 8 or 3 late in the evening, and none at night."""
+    of = {22: 8, 23: 3} | dict.fromkeys(range(7), 0)
+    begin = before * 24 + 14
+    points: list[Point] = []
+    for at in range((before + after) * 24):
+        n = of.get(at % 24, 60)
+        points.append(Point(at * HOUR_US, share * (at >= begin) if n else math.nan, n or None))
+    return begin, points
+
+
+def test_hours_of_few_or_none_do_not_end_a_change() -> None:
+    begin, points = nightly(before=20, after=4, share=1.0)
+    found = Baseline("share", ALARM).update(points)
+    assert {each.since for each in found} == {begin}
+    seen = [at for at in range(begin, len(points)) if not math.isnan(points[at].value)]
+    assert [each.at for each in found] == seen[: len(found)]
+    assert len(found) in (24, 25)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_volume_that_halves_is_one_change_over_a_quiet_night(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    usual = np.where(np.arange(20 * 24) % 24 < 7, 4.0, 200.0)
+    begin = 18 * 24 + 14
+    usual[begin:] /= 2
+    found = Baseline("count", ALARM).update(hourly(random.poisson(usual)))
+    of_day = [each for each in found if each.at < begin + 24]
+    assert {each.since for each in of_day} == {begin}
+    assert of_day[-1].at >= begin + 20
+
+
+def test_what_comes_back_to_normal_ends_in_hours_of_many() -> None:
+    begin, points = nightly(before=20, after=4, share=0.5)
+    points[begin + 4 :] = nightly(before=20, after=4, share=0.0)[1][begin + 4 :]
+    watching = Baseline("share", ALARM)
+    found = watching.update(points[: begin + 8])
+    assert [each.at for each in found] == list(range(begin, begin + 4))
+    assert not watching.is_changed
+
+
 def test_weekends_are_known_after_they_came_twice() -> None:
     random = np.random.default_rng(1)
     hours = np.arange(8 * 168)

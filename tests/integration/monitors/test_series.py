@@ -78,4 +78,4 @@ def test_a_restart_changes_nothing(clickhouse: ClickHouse, model: str) -> None:
     signals, resumed = whole.advance(until(HOURS)), begun.advance(until(FALLS + 2))
     going_on = AnomalyMonitor(clickhouse, model, HOUR_S, None, "baseline", begun.state())
     resumed += going_on.advance(until(HOURS))
-    assert sorted(resumed, key=repr) == sorted(signals, key=repr)
+    assert {each.signal_id: each for each in resumed} == {each.signal_id: each for each in signals}
