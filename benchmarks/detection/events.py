@@ -2,11 +2,12 @@
 
 Simulated models of 10 to 30 features, a week of at most 300 predictions an hour: with a course of the day, long tails
 and rare flags, Student's t, features that wander, many that go together, nights of few, and users who come again and
-again. False: episodes a model-week in which nothing is wrong. Found: of bursts of three hours, in which one of twenty
-predictions is broken, those told in their first hour, and in all three; each begins on the fourth day or later, in
-what that week's detector knows by then. River's HalfSpaceTrees stands in our place: predictions beyond 99 % of its
-last 4,000 scores are unusual, and `baseline` judges their share as it judges ours. Writes
-``benchmarks/results/events.json``.
+again. Real ones: ten months of flights, and bookings of two hotels for two years, each in one go. False: episodes while
+nothing is wrong, or nothing that is known. Found: of bursts of three hours, in which one of twenty predictions is
+broken (of the flights one of ten, of the few bookings half), those told in their first hour, and in all three; each
+begins on the fourth day or later, in an hour that has predictions, in what the detector knows by then. River's
+HalfSpaceTrees stands in our place: predictions beyond all but ALARM of its last 4,000 scores are unusual, and
+`baseline` judges their share as it judges ours. Writes ``benchmarks/results/events.json``.
 """
 
 import argparse
@@ -19,11 +20,10 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from loopwatch.detectors.anomaly.baseline import Baseline
 from loopwatch.detectors.anomaly.points import Point
-from loopwatch.stream_processors.monitor.event_sample import AN_HOUR, Event
-from loopwatch.stream_processors.monitor.events import ALARM, ONE_FALSE_IN_S, UnusualEvents
+from loopwatch.stream_processors.monitor.event_sample import Event
+from loopwatch.stream_processors.monitor.events import ALARM, COMPARED_WITH, ONE_FALSE_IN_S, UnusualEvents
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -31,21 +31,12 @@ from river import anomaly, preprocessing
 
 from ..machine import Machine
 from ..throughput import RESULTS
+from .event_worlds import FAULTS, TOGETHER, WEEK, WORLDS, World
 
-Numbers = npt.NDArray[np.float64]
-Draw = Callable[[np.random.Generator, int, int], Numbers]
-HOURS, HOUR_US = 168, 3_600_000_000
-BROKEN, LASTS, APART = 0.05, 3, 5
+HOUR_US = 3_600_000_000
+LASTS, APART = 3, 5
 _FIRST_BURST = 72
-_COMPARED_WITH, _KEPT = 500, 4_000
-
-
-class World(Struct, frozen=True):
-    """A model: `draw` gives predictions of an hour as rows of features; none where they are not a number."""
-
-    draw: Draw
-    night: float = 1.0
-    """Share of the usual volume between midnight and eight."""
+_KEPT = 4_000
 
 
 class Figures(Struct, frozen=True):
@@ -92,7 +83,7 @@ class RiverTrees:
             scaled = self._scale.transform_one(event.numbers)
             score = float(self._trees.score_one(scaled))
             self._trees.learn_one(scaled)
-            if len(self._last) >= _COMPARED_WITH:
+            if len(self._last) >= COMPARED_WITH:
                 judged += 1
                 unusual += len(self._sorted) - bisect_left(self._sorted, score) < ALARM * len(self._sorted)
             self._keep(score)
@@ -106,135 +97,57 @@ class RiverTrees:
             del self._sorted[bisect_left(self._sorted, self._last.popleft())]
 
 
-def _course(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    rows = random.normal(size=(n, 10))
-    rows[:, 1] = 0.95 * rows[:, 0] + 0.31 * rows[:, 1]
-    rows[:, :2] += math.sin(hour * math.tau / 24)
-    rows[:, 9] += 0.5 * math.cos(hour * math.tau / 24)
-    return rows
-
-
-def _tails(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    rows = _course(random, hour, n)
-    rows[:, 2:5] = np.exp(1.5 * rows[:, 2:5])
-    rows[:, 5] = random.poisson(2, n)
-    rows[:, 6] = random.random(n) < 0.02
-    rows[random.random(n) < 0.2, 7] = np.nan
-    return rows
-
-
-def _student(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    rows = random.standard_t(2.5, (n, 10))
-    rows[:, 1] = 0.95 * rows[:, 0] + 0.31 * rows[:, 1]
-    return rows
-
-
-def _wandering(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    rows = _course(random, hour, n)
-    # Two sines that meet only after weeks: some tenths of a deviation a day, back and forth, and a trend.
-    rows[:, 3] += 1.5 * math.sin(hour / 31)
-    rows[:, 4] += 1.5 * math.sin(hour / 47)
-    rows[:, 5] += hour / 72
-    return rows
-
-
-def _wide(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    causes = random.normal(size=(n, 5))
-    rows = 0.8 * causes[:, np.arange(30) % 5] + 0.6 * random.normal(size=(n, 30))
-    rows[:, 1] = 0.95 * rows[:, 0] + 0.31 * rows[:, 1]
-    rows[:, 10:13] = np.exp(rows[:, 10:13])
-    return rows
-
-
-def _users(random: np.random.Generator, hour: int, n: int) -> Numbers:
-    rows = _course(random, hour, n)
-    # A third of an hour comes from twelve users, of whom only three features change.
-    of = random.integers(0, 12, n)
-    again = random.random(n) < 1 / 3
-    users = random.normal(size=(12, 10))
-    users[:, 1] = 0.95 * users[:, 0] + 0.31 * users[:, 1]
-    rows[again, :7] = users[of[again], :7]
-    return rows
-
-
-WORLDS: Mapping[str, World] = {
-    "a course of the day": World(_course),
-    "long tails, rare flags": World(_tails),
-    "Student's t": World(_student),
-    "wandering": World(_wandering),
-    "thirty features": World(_wide),
-    "quiet nights": World(_tails, night=0.03),
-    "users again and again": World(_users),
-}
-
-
-def _unit(rows: Numbers, broken: npt.NDArray[np.bool_]) -> None:
-    rows[broken, 8] *= 1_000
-
-
-def _together(rows: Numbers, broken: npt.NDArray[np.bool_]) -> None:
-    rows[broken, 0], rows[broken, 1] = np.quantile(rows[:, 0], 0.93), np.quantile(rows[:, 1], 0.07)
-
-
-def _zeros(rows: Numbers, broken: npt.NDArray[np.bool_]) -> None:
-    rows[broken] = 0.0
-
-
-FAULTS: Mapping[str, Callable[[Numbers, npt.NDArray[np.bool_]], None]] = {
-    "a feature × 1,000": _unit,
-    "two never so together": _together,
-    "all zero": _zeros,
-}
 WATCHES: Mapping[str, Callable[[], Watch]] = {"Loopwatch": Loopwatch, "River HalfSpaceTrees": RiverTrees}
 
 
 def _hour(world: World, seed: int, hour: int, fault: str = "") -> list[Event]:
-    random = np.random.default_rng([seed, hour])
-    expected = AN_HOUR * (world.night if hour % 24 < 8 else 1.0)
-    n = min(AN_HOUR, int(random.poisson(expected)))
-    rows = world.draw(random, hour, n)
-    if fault and n:
-        FAULTS[fault](rows, random.random(n) < BROKEN)
+    rows = world.rows(seed, hour)
+    if fault and len(rows):
+        rows = rows.copy()
+        FAULTS[fault](world, rows, np.random.default_rng([seed, hour, 1]).random(len(rows)) < world.broken)
     return [
         Event(f"{hour}-{at}", {f"x{name:02}": value for name, value in enumerate(row) if not math.isnan(value)})
         for at, row in enumerate(rows.tolist())
     ]
 
 
-def _week(new: Callable[[], Watch], world: World, seed: int, bursts: int) -> tuple[int, dict[str, list[int | None]]]:
-    """False episodes, and of each fault after how many hours each of its bursts was told."""
+def _run(new: Callable[[], Watch], world: World, seed: int, bursts: int) -> tuple[int, dict[str, list[int | None]]]:
+    """False episodes, and of each fault after how many hours each of its bursts was told; `bursts` a week."""
     watch, told = new(), []
-    begin = np.random.default_rng([seed, HOURS]).choice(np.arange(_FIRST_BURST, HOURS - LASTS), bursts, replace=False)
+    faults = [fault for fault in FAULTS if fault != TOGETHER or world.bound]
+    possible = [hour for hour in range(_FIRST_BURST, world.hours - LASTS) if len(world.rows(seed, hour))]
+    drawn = np.random.default_rng([seed, WEEK])
+    begin = set(drawn.choice(possible, bursts * world.hours // WEEK, replace=False).tolist())
     delays: dict[str, list[int | None]] = {fault: [] for fault in FAULTS}
-    for hour in range(HOURS):
-        if hour in begin:
-            for fault in FAULTS:
-                other = copy.deepcopy(watch)
-                hours = range(hour, hour + LASTS)
-                found = [at - hour for at in hours if other.take(at, _hour(world, seed, at, fault))]
-                delays[fault].append(found[0] if found else None)
+    for hour in range(world.hours):
+        for fault in faults if hour in begin else ():
+            other = copy.deepcopy(watch)
+            hours = range(hour, hour + LASTS)
+            found = [at - hour for at in hours if other.take(at, _hour(world, seed, at, fault))]
+            delays[fault].append(found[0] if found else None)
         if watch.take(hour, _hour(world, seed, hour)):
             told.append(hour)
     false = sum(1 for at, hour in enumerate(told) if at == 0 or hour - told[at - 1] > APART)
     return false, delays
 
 
-def _figures(detector: str, world: str, weeks: int, bursts: int) -> Figures:
-    false = 0
+def _figures(detector: str, name: str, weeks: int, bursts: int) -> Figures:
+    world, false = WORLDS[name], 0
     found: dict[str, list[int | None]] = {fault: [] for fault in FAULTS}
-    for seed in range(weeks):
-        wrong, delays = _week(WATCHES[detector], WORLDS[world], seed, bursts)
+    runs = 1 if world.is_real else weeks
+    for seed in range(runs):
+        wrong, delays = _run(WATCHES[detector], world, seed, bursts)
         false += wrong
         for fault, of in delays.items():
             found[fault] += of
     counts = {fault: (len(of), of.count(0), len(of) - of.count(None)) for fault, of in found.items()}
-    return Figures(detector, world, weeks, false, counts)
+    return Figures(detector, name, runs * world.hours // WEEK, false, counts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection.events", description=__doc__)
-    parser.add_argument("--weeks", type=int, default=16, help="of each world")
+    parser.add_argument("--weeks", type=int, default=16, help="of each simulated world")
     parser.add_argument("--bursts", type=int, default=3, help="of each fault, in each week")
     chosen = parser.parse_args(arguments)
     figures = [_figures(name, world, chosen.weeks, chosen.bursts) for world in WORLDS for name in WATCHES]
@@ -250,7 +163,7 @@ def _as_table(figures: Sequence[Figures], machine: Machine) -> Table:
     for column in ("world", "detector", "false episodes", *FAULTS):
         table.add_column(column)
     for each in figures:
-        shares = [f"{at_once / n:.0%}, {all_ / n:.0%}" for n, at_once, all_ in each.bursts.values()]
+        shares = [f"{at_once / n:.0%}, {all_ / n:.0%}" if n else "–" for n, at_once, all_ in each.bursts.values()]
         table.add_row(each.world, each.detector, f"{each.false} in {each.weeks} weeks", *shares)
     return table
 

@@ -18,6 +18,8 @@ FEATURES = 64
 """Features looked at, at most: those that most events of the first window have."""
 _MASK = 2**64 - 1
 _MEMORY, _REFRESHED = 2_000, 64
+_REMEMBERED = 20_000
+"""Events that a next one is compared with, about: what is usual of a Sunday evening is not new when it comes again."""
 # What one of 200 events has of a feature is usual of it, be it a rare flag or a long tail; less of none is unusual.
 _RARE, _LEAST, _MOVED_BY = 1 / 200, 2.8, 0.02
 
@@ -36,23 +38,24 @@ class EventAnomalies(Detector[Mapping[str, float]]):
     The first sampled `window` events say which features there are, and in which units they are taken: the asinh of
     deviations from the median, so that tails of any length have a place. Then
 
-    - half-space trees say how alone an event is among those of the last window: what they see of a few features, of
+    - half-space trees say how alone an event is among some 20,000 before it: what they see of a few features, of
       whatever shape, they hardly see of many (`trees`);
     - the feature that is farthest from what the others of its event lead to expect, beside what one of 200 events has
       of it, says how far that is: of many features too, one that is a thousand times too large, or two that never were
       so together (`dependence`).
 
-    `score` is 1 - p of the last sampled event: p is the share of the last `kept` sampled events that were as unusual as
-    it or more, itself included, in the way that says more, twice. So long as events are exchangeable, p ≤ `alarm` comes
-    in at most a share of `alarm` of them (conformal anomaly detection: Laxhammar, Falkman, 2010). Features that are no
-    finite number are as if they were not there; the order of their names does not matter.
+    `score` is 1 - p of the last sampled event: p is the share of `kept` of the last 20,000 sampled events, or of
+    as many as there were, that were as unusual as it or more, itself included, in the way that says more, twice. So
+    long as events are exchangeable, p ≤ `alarm` comes in at most a share of `alarm` of them (conformal anomaly
+    detection: Laxhammar, Falkman, 2010). Features that are no finite number are as if they were not there; the order of
+    their names does not matter.
 
     Raises:
         ValueError: a parameter that makes no sense, or an `alarm` that `kept` events can't show.
     """
 
     name: ClassVar[str] = "event_anomalies"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self, *, every: int = 8, alarm: float = 1 / 1_000, kept: int = 4_000, window: int = 500,
@@ -67,7 +70,8 @@ class EventAnomalies(Detector[Mapping[str, float]]):
         self._units: dict[str, Unit] = {}
         self._trees: HalfSpaceTrees | None = None
         self._dependence: Dependence | None = None
-        self._alone, self._apart = Ranks(kept), Ranks(kept)
+        one_in = max(1, _REMEMBERED // kept)
+        self._alone, self._apart = Ranks(kept, one_in), Ranks(kept, one_in)
         self._reach: Array = np.zeros(0)
         """How far each feature is from what the others lead to expect, in one of 200 events."""
         self._look: Look | None = None
@@ -128,7 +132,9 @@ class EventAnomalies(Detector[Mapping[str, float]]):
                  for each in self._first]  # fmt: skip
         values = {name: [each[name] for each in first if name in each] for name in names}
         ranges = {name: (min(of), max(of)) for name, of in values.items()}
-        self._trees = HalfSpaceTrees(ranges, self.trees, self.height, self.window, self.seed)
+        self._trees = HalfSpaceTrees(
+            ranges, self.trees, self.height, self.window, self.seed, max(self.window, _REMEMBERED)
+        )
         self._dependence = Dependence(names, _MEMORY, _REFRESHED)
         for each in first:
             self._trees.take(each)

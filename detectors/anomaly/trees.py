@@ -1,14 +1,18 @@
-"""Half-space trees: how few of the events of the last window were near this one.
+"""Half-space trees: how few of the events before were near this one.
 
 Tan, Ting, Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011. River has them as well; these are owned because
 River's can't be given as plain data and taken up again exactly.
 """
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DEEP_ENOUGH = 0.1
+
+_Cuts = tuple["array[int]", "array[float]"]
+"""Of each inner node, which feature is cut, and where."""
 
 
 class HalfSpaceTrees:
@@ -18,55 +22,60 @@ class HalfSpaceTrees:
 
     Args:
         ranges: lowest and highest usual value of each feature; others are not looked at.
-        window: events after which what was learned becomes what is judged by.
+        window: events after which what was learned is judged by.
+        memory: events that are judged by, about: a window weighs as all before it do until there are so many, and
+            then fades. One window, if left out, as in the paper.
 
     Raises:
-        ValueError: no ranges.
+        ValueError: no ranges, or a memory of less than a window.
     """
 
     def __init__(
-        self, ranges: Mapping[str, tuple[float, float]], trees: int, height: int, window: int, seed: int
-    ) -> None:
+        self, ranges: Mapping[str, tuple[float, float]], trees: int, height: int, window: int, seed: int,
+        memory: int | None = None,
+    ) -> None:  # fmt: skip
         if not ranges:
             raise ValueError("trees need a feature at least")
         self.ranges = {name: ranges[name] for name in sorted(ranges)}
         self.trees, self.height, self.window, self.seed = trees, height, window, seed
+        self.memory = window if memory is None else memory
+        if self.memory < window:
+            raise ValueError(f"a memory of {self.memory} events, and windows of {window}")
         self.learned = 0
         source = random.Random(seed)
         self._cuts = [self._grown(source) for _ in range(trees)]
         nodes = 2 ** (height + 1) - 1
-        self._judged_by = [[0] * nodes for _ in range(trees)]
-        self._counted = [[0] * nodes for _ in range(trees)]
+        self._judged_by = [array("d", bytes(8 * nodes)) for _ in range(trees)]
+        self._counted = [array("q", bytes(8 * nodes)) for _ in range(trees)]
 
-    def _grown(self, source: random.Random) -> list[tuple[str, float]]:
-        around = {}
-        for name, (low, high) in self.ranges.items():
+    def _grown(self, source: random.Random) -> _Cuts:
+        around: list[tuple[float, float]] = []
+        for low, high in self.ranges.values():
             centre = source.random()
             reach = 2.0 * max(centre, 1.0 - centre)
             width = high - low
-            around[name] = (low + (centre - reach) * width, low + (centre + reach) * width)
-        names = list(around)
-        cuts: list[tuple[str, float]] = []
+            around.append((low + (centre - reach) * width, low + (centre + reach) * width))
+        inner = 2**self.height - 1
+        of, middles = array("q", bytes(8 * inner)), array("d", bytes(8 * inner))
 
-        def cut(node: int, within: Mapping[str, tuple[float, float]]) -> dict[int, tuple[str, float]]:
-            if node >= 2**self.height - 1:
-                return {}
-            name = names[source.randrange(len(names))]
-            low, high = within[name]
-            middle = (low + high) / 2.0
-            left = cut(2 * node + 1, {**within, name: (low, middle)})
-            right = cut(2 * node + 2, {**within, name: (middle, high)})
-            return {node: (name, middle), **left, **right}
+        def cut(node: int, within: Sequence[tuple[float, float]]) -> None:
+            if node >= inner:
+                return
+            at = source.randrange(len(around))
+            low, high = within[at]
+            of[node], middles[node] = at, (low + high) / 2.0
+            cut(2 * node + 1, [*within[:at], (low, middles[node]), *within[at + 1 :]])
+            cut(2 * node + 2, [*within[:at], (middles[node], high), *within[at + 1 :]])
 
-        of_nodes = cut(0, around)
-        cuts.extend(of_nodes[node] for node in range(len(of_nodes)))
-        return cuts
+        cut(0, around)
+        return of, middles
 
     def take(self, event: Mapping[str, float]) -> float | None:
         """From 0 to 1, how alone the event is; None during the first window. Then learns it."""
         inner, few = 2**self.height - 1, _DEEP_ENOUGH * self.window
+        values = [event.get(name) for name in self.ranges]
         mass = 0.0
-        for cuts, judged_by, counted in zip(self._cuts, self._judged_by, self._counted, strict=True):
+        for (of, middles), judged_by, counted in zip(self._cuts, self._judged_by, self._counted, strict=True):
             node, weight, counts = 0, 1, True
             while True:
                 if counts:
@@ -75,8 +84,7 @@ class HalfSpaceTrees:
                 counted[node] += 1
                 if node >= inner:
                     break
-                name, middle = cuts[node]
-                value = event.get(name)
+                value, middle = values[of[node]], middles[node]
                 node = 2 * node + 1
                 if value is None:
                     node += counted[node] >= counted[node + 1]
@@ -88,18 +96,24 @@ class HalfSpaceTrees:
             alone = 1.0 - mass / (self.trees * self.window * (2 ** (self.height + 1) - 1))
         self.learned += 1
         if self.learned % self.window == 0:
-            self._judged_by = self._counted
-            self._counted = [[0] * len(tree) for tree in self._counted]
+            self._remember()
         return alone
+
+    def _remember(self) -> None:
+        share = self.window / min(self.learned, self.memory)
+        for judged_by, counted in zip(self._judged_by, self._counted, strict=True):
+            for node, n in enumerate(counted):
+                judged_by[node] += (n - judged_by[node]) * share
+                counted[node] = 0
 
     def state(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "ranges": self.ranges,
-            "shape": [self.trees, self.height, self.window, self.seed],
+            "shape": [self.trees, self.height, self.window, self.seed, self.memory],
             "learned": self.learned,
-            "judged_by": self._judged_by,
-            "counted": self._counted,
+            "judged_by": [each.tolist() for each in self._judged_by],
+            "counted": [each.tolist() for each in self._counted],
         }
 
     @classmethod
@@ -108,13 +122,9 @@ class HalfSpaceTrees:
         ranges = {name: (float(low), float(high)) for name, (low, high) in state["ranges"].items()}
         trees = cls(ranges, *map(int, state["shape"]))
         trees.learned = int(state["learned"])
-        trees._judged_by = _masses(state["judged_by"], trees._judged_by)
-        trees._counted = _masses(state["counted"], trees._counted)
+        like = [len(tree) for tree in trees._counted]
+        trees._judged_by = [array("d", tree) for tree in state["judged_by"]]
+        trees._counted = [array("q", tree) for tree in state["counted"]]
+        if not like == [len(tree) for tree in trees._judged_by] == [len(tree) for tree in trees._counted]:
+            raise ValueError("masses of trees of another shape")
         return trees
-
-
-def _masses(kept: Sequence[Sequence[int]], like: list[list[int]]) -> list[list[int]]:
-    masses = [[int(each) for each in tree] for tree in kept]
-    if [len(tree) for tree in masses] != [len(tree) for tree in like]:
-        raise ValueError("masses of trees of another shape")
-    return masses

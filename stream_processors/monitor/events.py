@@ -1,5 +1,6 @@
 """Single predictions unlike those before them: how many of a sample are, hour by hour."""
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,12 +29,14 @@ NAME = "events/3600s"
 _HOUR_S = 3600
 _SECOND_US = 1_000_000
 _HOUR_US = _HOUR_S * _SECOND_US
-ALARM = 0.01
-"""Share of predictions that are unusual without anything wrong: some in an hour, so that more of them show."""
+ALARM = 0.002
+"""Share of predictions that are unusual without anything wrong: as few as 1,000 to compare with can show."""
 ONE_FALSE_IN_S = 5 * 28 * 86_400
 """A fifth of a false alarm in four weeks of a model."""
-_COMPARED_WITH = 500
+COMPARED_WITH = 1_000
 _TREES, _HEIGHT = 12, 7
+# Of the events of an hour in which more than usual are unusual, one in so many.
+_TEACHES = 4
 _AT_ONCE_S = 2.0
 _HOURS_AHEAD = 1_000
 _MOST_EVIDENCE, _EXAMPLES, _SHOWN = 5, 5, 20
@@ -54,33 +57,54 @@ class Taken(NamedTuple):
 
 
 class UnusualEvents:
-    """Which events are unlike those before them, and whether they are more than usual. Knows no database."""
+    """Which events are unlike those before them, and whether they are more than usual. Knows no database.
+
+    While more are, events are compared with those from before that, so that what is wrong does not become what is usual
+    within an hour; one in four of them teaches what will be usual then. So a pattern that comes once a week is told
+    once or twice, a burst that comes again the next day is told again, and what lasts is usual after a day.
+    """
 
     def __init__(self) -> None:
         self._events = EventAnomalies(every=1, alarm=ALARM, trees=_TREES, height=_HEIGHT)
+        self._before: EventAnomalies | None = None
+        """As it was before more than usual were unusual; None while no more are."""
         self._share = Baseline("share", _HOUR_S / ONE_FALSE_IN_S)
 
     def take(self, hour_us: int, events: Sequence[Event]) -> Taken:
         """The events of an hour, in their order; hours are taken in their order, those without events too."""
+        known = self._before or self._events
+        judging = copy.deepcopy(known)
         unusual: list[Unusual] = []
         judged = 0
         for event in events:
-            judged += self._events.judged >= _COMPARED_WITH
-            if self._events.update([event.numbers]) and self._events.judged > _COMPARED_WITH:
-                unusual.append(Unusual(event.prediction_id, self._events.parts()))
+            judged += judging.judged >= COMPARED_WITH
+            if judging.update([event.numbers]) and judging.judged > COMPARED_WITH:
+                unusual.append(Unusual(event.prediction_id, judging.parts()))
         share = len(unusual) / judged if judged else float("nan")
         found = self._share.update([Point(hour_us, share, judged or None)])
-        return Taken([each for each in found if (each.seen or 0.0) > (each.expected or 0.0)], unusual)
+        if self._share.has_risen:
+            self._before = known
+            learning = copy.deepcopy(known) if known is self._events else self._events
+            learning.update([event.numbers for event in events[::_TEACHES]])
+            self._events = learning
+        elif self._before is None:
+            self._events = judging
+        else:
+            self._events.update([event.numbers for event in events])
+            self._before = None
+        return Taken(found if self._share.has_risen else [], unusual)
 
     def state(self) -> dict[str, Any]:
         """As plain data."""
-        return {"events": self._events.snapshot(), "share": self._share.snapshot()}
+        before = None if self._before is None else self._before.snapshot()
+        return {"events": self._events.snapshot(), "before": before, "share": self._share.snapshot()}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "UnusualEvents":
         """The same again; raises one of `DAMAGED` if it is none."""
         of = cls()
         of._events, of._share = EventAnomalies.restore(state["events"]), Baseline.restore(state["share"])
+        of._before = None if state["before"] is None else EventAnomalies.restore(state["before"])
         return of
 
 
@@ -138,9 +162,12 @@ class EventMonitor:
     def _take(self, hour_us: int, made: int) -> list[Signal]:
         events = events_of(self._clickhouse, self._model, hour_us, made) if made else []
         found, unusual = self._unusual.take(hour_us, events)
+        if not events:
+            goes_on = self._told.wait(hour_us, _HOUR_US)
+            return [] if goes_on is None else [goes_on]
         for each in found:
             self._told.take(each, hour_us, _HOUR_US, self._id)
-        return [self._signal(each, hour_us, len(events), unusual) for each in found]
+        return [self._told.say(self._signal(each, hour_us, len(events), unusual)) for each in found]
 
     def _id(self, since_us: int) -> str:
         return signal_id_of(self._model, SignalKind.ANOMALY, SUBJECT, since_us)

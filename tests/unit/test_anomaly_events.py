@@ -10,6 +10,7 @@ import pytest
 from loopwatch.detectors.anomaly.events import EventAnomalies, sampled
 from loopwatch.detectors.anomaly.joint import JointAnomalies
 from loopwatch.detectors.anomaly.points import Step
+from loopwatch.detectors.anomaly.ranks import Ranks
 from loopwatch.detectors.anomaly.trees import HalfSpaceTrees
 from loopwatch.detectors.interface import SnapshotError
 from river import anomaly
@@ -66,6 +67,35 @@ def test_the_trees_judge_by_the_window_before() -> None:
     assert usual is not None
     assert odd is not None
     assert 0.0 <= usual < odd <= 1.0
+
+
+def test_trees_remember_more_than_a_window() -> None:
+    def alone(memory: int | None) -> list[float]:
+        trees = HalfSpaceTrees({"a": (0.0, 1.0)}, trees=9, height=5, window=50, seed=3, memory=memory)
+        for value in [0.2] * 200 + [0.8] * 200:
+            trees.take({"a": value})
+        return [trees.take({"a": value}) or 0.0 for value in (0.2, 0.8, 0.55)]
+
+    long_ago, lately, never = alone(400)
+    assert long_ago == pytest.approx(lately, abs=0.1)
+    assert never > max(long_ago, lately)
+    assert alone(None)[0] > long_ago + 0.2
+    with pytest.raises(ValueError, match="a memory of 40 events, and windows of 50"):
+        HalfSpaceTrees({"a": (0.0, 1.0)}, trees=9, height=5, window=50, seed=3, memory=40)
+
+
+def test_ranks_come_to_span_more_than_they_keep() -> None:
+    ranks = Ranks(100, one_in=5)
+    for value in range(1_000):
+        ranks.take(float(value))
+    kept = ranks.state()["last"]
+    assert len(kept) == 100
+    assert (min(kept), max(kept)) == (504.0, 999.0)
+    again = Ranks(100, one_in=5)
+    again.load(msgspec.json.decode(msgspec.json.encode(ranks.state())))
+    for value in (700.0, 1.0, 2_000.0, 650.0, 3.0, 900.0):
+        assert again.take(value) == ranks.take(value)
+    assert again.state() == ranks.state()
 
 
 def test_an_odd_event_is_found() -> None:
